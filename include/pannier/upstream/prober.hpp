@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "pannier/config/config.hpp"
+#include "pannier/route/recent_writes.hpp"
+#include "pannier/route/topology.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace pannier::upstream {
+
+// Learns the topology: resolves each configured node, keeps one control connection to it, asks
+// ROLE and INFO every `probe`, and publishes a snapshot when something changed. Lives on the control
+// thread; `publish` is called there. A node that does not answer within `probe` is not reachable.
+class Prober {
+ public:
+  using Publish = std::function<void(route::TopologyPtr)>;
+
+  Prober(boost::asio::io_context& io,
+         const config::Config& config,
+         route::RecentWrites& recent_writes,
+         Publish publish);
+  ~Prober();
+  Prober(const Prober&) = delete;
+  Prober& operator=(const Prober&) = delete;
+
+  void start();
+  void stop();
+  // Asks all nodes again at once: a worker saw -READONLY, or lost a connection. Thread-safe; calls
+  // within a short time are joined.
+  void refresh();
+  // Control thread only.
+  void set_own_zone(std::string zone);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pannier::upstream
