@@ -10,9 +10,9 @@ enum class Version : std::uint8_t {
   Resp3 = 3
 };
 
-// What the request parser accepts; the defaults are Redis's own.
+// What the request parser accepts; the defaults are those of Redis 7.
 struct Limits {
-  std::size_t max_arguments = 1024 * 1024;
+  std::size_t max_arguments = 2147483647;    // Redis 6.2 stops at 1024 * 1024
   std::size_t max_bulk = 512 * 1024 * 1024;  // bytes; proto-max-bulk-len
   std::size_t max_inline = 64 * 1024;        // bytes of one inline command, or of a header line
   // A request whose frame is larger than this is reported as Large and streamed by its session.
