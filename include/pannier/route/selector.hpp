@@ -1,25 +1,27 @@
 #pragma once
 
-#include <cstdint>
-
 #include "pannier/config/config.hpp"
 #include "pannier/route/topology.hpp"
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
 
 namespace pannier::route {
 
 // Why a node was chosen; shown by PANNIER EXPLAIN, never a metric label with unbounded values.
 enum class RouteReason : std::uint8_t {
-  Write,             // writes go to the primary
-  NotReplicaSafe,    // the command may not run on a replica
-  ReadsPrimary,      // `reads: primary`, or a strong listener
-  RecentWrite,       // read-your-writes keeps this key on the primary
-  SessionWrite,      // a write of this session is in flight
+  Write,           // writes go to the primary
+  NotReplicaSafe,  // the command may not run on a replica
+  ReadsPrimary,    // `reads: primary`, or a strong listener
+  RecentWrite,     // read-your-writes keeps this key on the primary
+  SessionWrite,    // a write of this session is in flight
   SameZoneReplica,
   SameZonePrimary,
-  AnyReplica,        // no ready replica in the zone
+  AnyReplica,  // no ready replica in the zone
   NearestNode,
-  PrimaryFallback,   // no replica is ready
-  NoNode             // nothing can serve it
+  PrimaryFallback,  // no replica is ready
+  NoNode            // nothing can serve it
 };
 
 [[nodiscard]] const char* to_string(RouteReason reason);
@@ -29,14 +31,155 @@ struct Route {
   RouteReason reason = RouteReason::NoNode;
 };
 
+namespace detail {
+
+// Equal candidates in a ring that starts at the session's own place, so that a session stays on its
+// node and only a key that this node may not serve yet moves on.
+struct Pick {
+  NodeId node = kNoNode;
+  bool skipped = false;  // read-your-writes forbade at least one
+};
+
+template <typename IsCandidate, typename IsRecent>
+[[nodiscard]] Pick pick_of(const Topology& topology,
+                           std::uint32_t salt,
+                           const IsCandidate& is_candidate,
+                           IsRecent& is_recent) {
+  std::uint32_t count = 0;
+  for (const Node& node : topology.nodes) {
+    count += is_candidate(node) ? 1U : 0U;
+  }
+  if (count == 0) {
+    return {};
+  }
+  const std::uint32_t own = salt % count;
+  Pick before_own;  // what the ring reaches after its end
+  bool skipped = false;
+  std::uint32_t place = 0;
+  for (const Node& node : topology.nodes) {
+    if (!is_candidate(node)) {
+      continue;
+    }
+    const bool after_own = place++ >= own;
+    if (!after_own && before_own.node != kNoNode) {
+      continue;
+    }
+    if (node.id != topology.primary && is_recent(node)) {
+      skipped = true;
+    } else if (after_own) {
+      return {node.id, skipped};
+    } else {
+      before_own.node = node.id;
+    }
+  }
+  before_own.skipped = skipped;
+  return before_own;
+}
+
+[[nodiscard]] inline bool is_ready_replica(const Topology& topology, const Node& node) {
+  return node.ready && node.role == Role::Replica && node.id != topology.primary;
+}
+
+// Two nodes this close are equally near: noise must not move all sessions from one to the other.
+[[nodiscard]] constexpr std::uint32_t equally_near(std::uint32_t rtt_us) {
+  return rtt_us + rtt_us / 4 + 100;
+}
+
+// One choice: remembers whether a candidate was passed over for read-your-writes, because that is
+// then the reason why the primary serves.
+template <typename IsRecent>
+class Choice {
+ public:
+  Choice(const Topology& topology, std::uint32_t salt, IsRecent& is_recent)
+      : topology_(topology),
+        salt_(salt),
+        is_recent_(is_recent) {}
+
+  [[nodiscard]] Route primary(RouteReason reason) const {
+    if (!topology_.has_primary()) {
+      return {};
+    }
+    return {topology_.primary, skipped_ ? RouteReason::RecentWrite : reason};
+  }
+
+  [[nodiscard]] Route any_replica() {
+    const NodeId node = try_among([this](const Node& n) { return is_ready_replica(topology_, n); });
+    return node != kNoNode ? Route{node, RouteReason::AnyReplica}
+                           : primary(RouteReason::PrimaryFallback);
+  }
+
+  [[nodiscard]] Route same_zone() {
+    if (topology_.own_zone.empty()) {
+      return any_replica();
+    }
+    const NodeId node = try_among([this](const Node& n) {
+      return n.zone == topology_.own_zone && is_ready_replica(topology_, n);
+    });
+    if (node != kNoNode) {
+      return {node, RouteReason::SameZoneReplica};
+    }
+    if (topology_.has_primary()) {
+      const Node& candidate = topology_.nodes[topology_.primary];
+      if (candidate.ready && candidate.zone == topology_.own_zone) {
+        return primary(RouteReason::SameZonePrimary);
+      }
+    }
+    return any_replica();
+  }
+
+  [[nodiscard]] Route nearest() {
+    constexpr auto kFar = std::numeric_limits<std::uint32_t>::max();
+    std::uint32_t lowest = kFar;
+    for (const Node& node : topology_.nodes) {
+      lowest = node.ready && node.rtt_us < lowest ? node.rtt_us : lowest;
+    }
+    if (lowest == kFar) {
+      return primary(RouteReason::PrimaryFallback);
+    }
+    const std::uint32_t limit = equally_near(lowest);
+    const NodeId node = try_among([limit](const Node& n) { return n.ready && n.rtt_us <= limit; });
+    return node != kNoNode ? Route{node, RouteReason::NearestNode}
+                           : primary(RouteReason::PrimaryFallback);
+  }
+
+ private:
+  template <typename IsCandidate>
+  NodeId try_among(const IsCandidate& is_candidate) {
+    const Pick pick = pick_of(topology_, salt_, is_candidate, is_recent_);
+    skipped_ = skipped_ || pick.skipped;
+    return pick.node;
+  }
+
+  const Topology& topology_;
+  std::uint32_t salt_;
+  IsRecent& is_recent_;
+  bool skipped_ = false;
+};
+
+}  // namespace detail
+
 // Behaviour 3.4: picks the node of a read that may run on replicas. Pure and cheap (no allocation).
 // `salt` spreads sessions over equal candidates and keeps one session on one of them. `is_recent`
-// says per candidate whether read-your-writes forbids it: called as is_recent(node) -> bool.
-// `reads: primary` and a missing candidate give the primary (or NoNode).
+// says per candidate whether read-your-writes forbids it: called as is_recent(node) -> bool, never
+// for the primary. `reads: primary` and a missing candidate give the primary (or NoNode): the last
+// known one, even while it does not answer, because its lane is the place to say so.
 template <typename IsRecent>
 [[nodiscard]] Route select_read(const Topology& topology,
                                 config::Reads reads,
                                 std::uint32_t salt,
-                                IsRecent&& is_recent);
+                                IsRecent&& is_recent) {
+  detail::Choice<std::remove_reference_t<IsRecent>> choice(topology, salt, is_recent);
+  switch (reads) {
+    case config::Reads::Replica:
+      return choice.any_replica();
+    case config::Reads::SameZone:
+      return choice.same_zone();
+    case config::Reads::Nearest:
+      return choice.nearest();
+    case config::Reads::Primary:
+      break;
+  }
+  return choice.primary(RouteReason::ReadsPrimary);
+}
 
 }  // namespace pannier::route
