@@ -1,0 +1,89 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace pannier::base {
+
+// Recycles the blocks of byte queues, so that steady traffic allocates nothing and an idle queue
+// owns nothing. One per worker, used on its thread only; outlives its queues.
+class BlockPool {
+ public:
+  static constexpr std::size_t kBlockSize = 16 * 1024;  // bytes, header included
+
+  struct Block {
+    Block* next = nullptr;
+    std::uint32_t begin = 0;  // of the bytes in use
+    std::uint32_t end = 0;
+
+    static constexpr std::size_t capacity() { return kBlockSize - sizeof(Block); }
+    [[nodiscard]] char* data();
+  };
+
+  BlockPool() = default;
+  ~BlockPool();
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  [[nodiscard]] Block* take();
+  void give(Block* block);
+  // Gives idle blocks back to the allocator.
+  void trim();
+  // Bytes of blocks that queues hold now.
+  [[nodiscard]] std::size_t used_bytes() const { return used_ * kBlockSize; }
+
+ private:
+  static constexpr std::size_t kMaxIdle = 128;
+
+  Block* idle_ = nullptr;
+  std::size_t idle_count_ = 0;
+  std::size_t used_ = 0;
+};
+
+// A FIFO of bytes in pooled blocks: appended at the end, gathered for writev, discarded at the
+// front. Not thread-safe.
+class ByteQueue {
+ public:
+  explicit ByteQueue(BlockPool& pool) : pool_(&pool) {}
+  ~ByteQueue() { clear(); }
+  ByteQueue(const ByteQueue&) = delete;
+  ByteQueue& operator=(const ByteQueue&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+
+  void append(std::string_view bytes) {
+    if (last_ != nullptr && BlockPool::Block::capacity() - last_->end >= bytes.size()) {
+      bytes.copy(last_->data() + last_->end, bytes.size());
+      last_->end += static_cast<std::uint32_t>(bytes.size());
+      size_ += bytes.size();
+      return;
+    }
+    append_slow(bytes);
+  }
+
+  // Fills `out` with the bytes from `offset` on; returns how many entries were used.
+  [[nodiscard]] std::size_t gather(std::span<iovec> out, std::size_t offset = 0) const;
+  // REQUIRES: n <= size()
+  void discard(std::size_t n);
+  // Appends `length` bytes from `offset` to `out`. REQUIRES: offset + length <= size()
+  void copy_to(std::string& out, std::size_t offset, std::size_t length) const;
+  void clear() { discard(size_); }
+
+ private:
+  void append_slow(std::string_view bytes);
+
+  BlockPool* pool_;
+  BlockPool::Block* first_ = nullptr;
+  BlockPool::Block* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+inline char* BlockPool::Block::data() { return reinterpret_cast<char*>(this + 1); }
+
+}  // namespace pannier::base

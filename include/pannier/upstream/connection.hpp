@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pannier/net/poller.hpp"
+#include "pannier/net/transport.hpp"
+#include "pannier/route/topology.hpp"
+#include "pannier/upstream/handshake.hpp"
+#include "pannier/upstream/pipeline.hpp"
+#include "pannier/upstream/runtime.hpp"
+
+namespace pannier::upstream {
+
+// What a connection tells the worker. Called on the worker's thread during its turn.
+class ConnectionEvents {
+ public:
+  virtual void on_opened(Connection& connection) = 0;
+  // See ReplySink; never for Internal slots.
+  virtual void on_reply(
+      Connection& connection, SlotIndex index, std::string_view bytes, char type, bool last) = 0;
+  virtual void on_push(Connection& connection, std::string_view bytes) = 0;
+  // The connection is gone and this request has no reply. `was_sent`: bytes of it had left.
+  virtual void on_lost(Connection& connection, SlotIndex index, bool was_sent) = 0;
+  // After the last on_lost. The connection is dead; its owner destroys it after the turn.
+  virtual void on_closed(Connection& connection) = 0;
+  // Unsent bytes fell under kLowWater after they had been over it.
+  virtual void on_drained(Connection& connection) = 0;
+
+ protected:
+  ~ConnectionEvents() = default;
+};
+
+// One upstream connection: a thin driver of Pipeline and the handshake over a non-blocking socket.
+// Owned by LaneSet (shared) or PinnedPool (exclusive); lives on its worker's thread.
+class Connection final : public net::Pollable, private ReplySink {
+ public:
+  enum class State : std::uint8_t {
+    Connecting,
+    Handshaking,
+    Ready,
+    Closed
+  };
+
+  static constexpr std::size_t kFlushEarly = 64 * 1024;
+  static constexpr std::size_t kLowWater = 128 * 1024;
+  static constexpr std::size_t kHighWater = 256 * 1024;
+  static constexpr std::size_t kMaxBacklog = 16384;  // requests that wait for the handshake
+
+  Connection(Runtime& runtime, ConnectionEvents& events, const ConnectionSpec& spec);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Starts to connect; false when that failed at once (`close_reason` says why; no event comes).
+  [[nodiscard]] bool open(const route::Node& node);
+  // Ends it: every request in flight gets on_lost, then on_closed. Harmless when closed, and while
+  // the connection's own events run.
+  void close(std::string reason);
+
+  // Sends a request, or queues it until the handshake is done. The slot joins the line. False when
+  // closed or the backlog is full: the slot is still the caller's.
+  [[nodiscard]] bool send(SlotIndex index, std::string_view request);
+  // More bytes of the request sent last (a large one that streams). REQUIRES: Ready.
+  void send_more(std::string_view bytes);
+  // Writes what is queued; called at the end of the turn.
+  void flush();
+  void pause_reading();
+  void resume_reading();
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool is_open() const { return state_ == State::Ready; }
+  [[nodiscard]] bool is_closed() const { return state_ == State::Closed; }
+  [[nodiscard]] const ConnectionSpec& spec() const { return spec_; }
+  [[nodiscard]] route::NodeId node() const { return spec_.node; }
+  [[nodiscard]] const std::string& node_name() const { return node_name_; }
+  // The server's own refusal of the handshake ("-ERR DB index is out of range"), if that closed it.
+  [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  [[nodiscard]] const std::string& close_reason() const { return close_reason_; }
+  [[nodiscard]] std::int64_t upstream_id() const { return upstream_id_; }
+  [[nodiscard]] std::size_t in_flight() const { return pipeline_.size() + backlog_.size(); }
+  [[nodiscard]] const Pipeline& pipeline() const { return pipeline_; }
+  [[nodiscard]] bool paused() const { return paused_; }
+  [[nodiscard]] base::TimePoint opened_at() const { return opened_at_; }
+  [[nodiscard]] base::TimePoint last_used() const { return last_used_; }
+
+  void on_events(std::uint32_t events) override;
+
+ private:
+  struct Waiting {
+    SlotIndex index = kNoSlot;
+    std::string request;
+  };
+
+  void on_reply(SlotIndex index, std::string_view bytes, char type, bool last) override;
+  void on_push(std::string_view bytes) override;
+
+  void finish_connect();
+  void on_handshake_reply(std::string_view reply);
+  void become_ready();
+  void read();
+  void want(std::uint32_t interest);
+  void schedule_flush();
+  void drop_everything();
+  [[nodiscard]] metrics::NodeMetrics& metrics();
+
+  Runtime& runtime_;
+  ConnectionEvents& events_;
+  const ConnectionSpec spec_;
+  std::string node_name_;
+  std::unique_ptr<net::Transport> transport_;
+  Pipeline pipeline_;
+  std::deque<HandshakeStep> handshake_;  // replies still to come
+  std::vector<Waiting> backlog_;
+  State state_ = State::Connecting;
+  std::uint32_t interest_ = 0;
+  bool paused_ = false;
+  bool flush_scheduled_ = false;
+  bool over_high_water_ = false;
+  bool feeding_ = false;  // the pipeline is on the stack: close waits until it is not
+  std::int64_t upstream_id_ = 0;
+  std::string refusal_;
+  std::string close_reason_;
+  base::TimerQueue::Id open_timer_{};
+  base::TimePoint opened_at_{};
+  base::TimePoint last_used_{};
+};
+
+}  // namespace pannier::upstream

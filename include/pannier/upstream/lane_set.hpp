@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "pannier/route/topology.hpp"
+#include "pannier/upstream/connection.hpp"
+
+namespace pannier::upstream {
+
+// The shared connections of one worker: per (node, db, RESP version) `lanes.min` light lanes that
+// small requests share, and one more for heavy sessions when `lanes.max` allows it. Lanes to db 0
+// in RESP2 are opened before anybody asks and kept; others open on use and close when idle.
+class LaneSet {
+ public:
+  LaneSet(Runtime& runtime, ConnectionEvents& events);
+  ~LaneSet();
+
+  // Opens what has to be warm; a node whose address changed gets new lanes.
+  void set_topology(route::TopologyPtr topology);
+
+  // The lane for a session that has nothing in flight to this node. Opens one if need be. Null when
+  // the node cannot be reached now; `why_not` then says so for an error text.
+  [[nodiscard]] Connection* pick(const ConnectionSpec& spec, std::uint32_t salt, bool heavy);
+  [[nodiscard]] const std::string& why_not() const { return why_not_; }
+
+  // No new requests: the lane closes when the last reply has come.
+  void retire(Connection& lane);
+  [[nodiscard]] bool is_retired(const Connection& lane) const;
+
+  // To be called from ConnectionEvents.
+  void opened(Connection& lane);
+  void closed(Connection& lane);
+  void answered(Connection& lane);  // nothing is in flight on it any more
+  [[nodiscard]] bool owns(const Connection& connection) const;
+
+  // Closes lanes that were idle for 60 s (but the warm ones) and retires old ones.
+  void housekeep();
+  // Destroys closed lanes; at the end of a turn only.
+  void sweep();
+  void close_all(const std::string& reason);
+
+ private:
+  struct Lane {
+    std::unique_ptr<Connection> connection;
+    std::uint32_t number = 0;  // place in its group
+    bool retired = false;
+    base::TimePoint retire_at{};
+  };
+
+  struct NodeState {
+    std::uint32_t failures = 0;
+    base::TimePoint retry_at{};
+    std::string last_error;
+    base::SocketAddress address;
+    bool warm_scheduled = false;
+  };
+
+  [[nodiscard]] Connection* open(const ConnectionSpec& spec, std::uint32_t number);
+  void keep_warm(route::NodeId node);
+  void schedule_warm(route::NodeId node);
+  void count_failure(route::NodeId node, const std::string& error);
+  [[nodiscard]] bool is_warm(const Lane& lane) const;
+  [[nodiscard]] base::Duration jittered(base::Duration around);
+
+  Runtime& runtime_;
+  ConnectionEvents& events_;
+  route::TopologyPtr topology_;
+  std::vector<Lane> lanes_;
+  std::vector<NodeState> nodes_;
+  std::vector<std::unique_ptr<Connection>> dead_;
+  std::string why_not_;
+  std::minstd_rand random_;
+  bool closing_ = false;
+};
+
+}  // namespace pannier::upstream

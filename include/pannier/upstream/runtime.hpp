@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "pannier/base/byte_queue.hpp"
+#include "pannier/base/clock.hpp"
+#include "pannier/base/timer_queue.hpp"
+#include "pannier/config/config.hpp"
+#include "pannier/metrics/worker_metrics.hpp"
+#include "pannier/net/poller.hpp"
+#include "pannier/upstream/deadlines.hpp"
+#include "pannier/upstream/slot.hpp"
+
+namespace pannier::upstream {
+
+class Connection;
+
+// What everything on one worker shares: memory, time, the poller. Owned by the worker, used on its
+// thread only, outlives sessions and connections.
+struct Runtime {
+  static constexpr std::size_t kScratch = 256 * 1024;  // bytes of the one read buffer
+
+  Runtime(boost::asio::io_context& io, net::TurnHooks& hooks, const config::Config& configuration)
+      : config(configuration),
+        poller(io, hooks),
+        deadlines(slots,
+                  {configuration.upstream.timeouts.read,
+                   configuration.upstream.timeouts.write,
+                   configuration.upstream.timeouts.slow}),
+        scratch(std::make_unique_for_overwrite<char[]>(kScratch)) {}
+
+  const config::Config& config;
+  net::Poller poller;
+  base::TimePoint now = base::Clock::now();  // of the running turn
+  base::BlockPool blocks;
+  SlotSlab slots;
+  Deadlines deadlines;
+  base::TimerQueue timers;
+  metrics::WorkerMetrics metrics;
+  std::unique_ptr<char[]> scratch;  // what is read lies here until the turn's next read
+  std::vector<Connection*> unflushed;
+};
+
+}  // namespace pannier::upstream

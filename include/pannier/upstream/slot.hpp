@@ -1,0 +1,101 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "pannier/base/clock.hpp"
+
+namespace pannier::upstream {
+
+// A session of this worker: an index and a generation, never a pointer. A stale generation means
+// that the session is gone: whatever was for it is dropped.
+struct SessionRef {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;  // 0: nobody
+
+  [[nodiscard]] bool operator==(const SessionRef&) const = default;
+};
+
+// What becomes of a reply.
+enum class Fate : std::uint8_t {
+  Forward,    // to the session, in its place, as it came
+  Whole,      // collected, then to the session's handler, which maps it (`Purpose`)
+  Swallow,    // read and dropped: Pannier's own command, the client knows nothing of it
+  Internal,   // to the connection itself: handshake
+  Abandoned   // the requester was answered or is gone: read and dropped, counted late
+};
+
+// Why a reply is wanted whole.
+enum class Purpose : std::uint8_t {
+  None,
+  Info,          // append Pannier's section
+  Exec,          // the end of a transaction
+  Learn,         // COMMAND INFO of a command that the table does not know
+  Tracking,      // CLIENT TRACKING on a pinned connection
+  Unblock,       // CLIENT UNBLOCK with the upstream id
+  Select         // SELECT inside a pinned connection
+};
+
+enum class DeadlineKind : std::uint8_t {
+  Read,
+  Write,
+  Slow,
+  Timed,  // a blocking command's own, see Deadlines::add_timed
+  None
+};
+
+using SlotIndex = std::uint32_t;
+inline constexpr SlotIndex kNoSlot = 0xFFFFFFFF;
+
+// One request in flight on an upstream connection. Defined once for lanes and pinned connections;
+// lives in its worker's slab.
+struct Slot {
+  SessionRef session;
+  std::uint32_t place = 0;        // in the session's reply queue
+  std::uint16_t row = 0;          // command::index_of
+  Fate fate = Fate::Forward;
+  Purpose purpose = Purpose::None;
+  DeadlineKind deadline = DeadlineKind::None;
+  bool is_write = false;
+  bool is_heavy = false;
+  bool silent = false;            // CLIENT REPLY OFF/SKIP: the place gets no bytes
+  bool started = false;           // a part of its reply was forwarded
+  bool marks_keys = false;        // RecentWrites::begin was called: `end` is owed
+  bool marks_all = false;         // the same for begin_all
+  bool is_subscribe = false;      // completes after `confirmations` confirmations
+  std::uint32_t confirmations = 0;  // still to come; 0 before the first: see Pipeline
+  std::uint32_t length = 0;       // of the request's bytes; 0: not kept
+  std::uint64_t position = 0;     // of the request's bytes in the connection's stream
+  std::uint64_t key_hash = 0;     // of the only key, when marks_keys; 0: several, see the bytes
+  base::TimePoint start{};
+  SlotIndex next_in_line = kNoSlot;  // the connection's FIFO, or the slab's free list
+  SlotIndex deadline_next = kNoSlot;
+  SlotIndex deadline_previous = kNoSlot;
+};
+
+static_assert(sizeof(Slot) <= 96);
+
+// The worker's slots. Indices stay valid until `give`; memory is kept for reuse. Not thread-safe.
+class SlotSlab {
+ public:
+  [[nodiscard]] SlotIndex take();
+  void give(SlotIndex index);
+
+  [[nodiscard]] Slot& operator[](SlotIndex index) {
+    return (*chunks_[index / kChunk])[index % kChunk];
+  }
+
+  [[nodiscard]] std::size_t in_use() const { return in_use_; }
+
+ private:
+  static constexpr std::size_t kChunk = 256;
+
+  std::vector<std::unique_ptr<std::array<Slot, kChunk>>> chunks_;
+  SlotIndex free_ = kNoSlot;
+  std::size_t in_use_ = 0;
+};
+
+}  // namespace pannier::upstream

@@ -1,0 +1,279 @@
+#include "pannier/upstream/connection.hpp"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "pannier/base/bytes.hpp"
+#include "pannier/net/socket.hpp"
+
+namespace pannier::upstream {
+namespace {
+
+constexpr std::size_t kIovecs = 64;
+
+}  // namespace
+
+Connection::Connection(Runtime& runtime, ConnectionEvents& events, const ConnectionSpec& spec)
+    : runtime_(runtime),
+      events_(events),
+      spec_(spec),
+      pipeline_(runtime.slots, runtime.blocks),
+      last_used_(runtime.now) {}
+
+Connection::~Connection() {
+  std::erase(runtime_.unflushed, this);
+  runtime_.timers.cancel(open_timer_);
+  if (transport_) {
+    runtime_.poller.remove(transport_->descriptor(), this);
+  }
+}
+
+metrics::NodeMetrics& Connection::metrics() { return runtime_.metrics.nodes.at(spec_.node); }
+
+bool Connection::open(const route::Node& node) {
+  node_name_ = node.name;
+  if (node.address.length == 0) {
+    close_reason_ = node.last_error.empty() ? "its name is not resolved yet" : node.last_error;
+    state_ = State::Closed;
+    return false;
+  }
+  int error = 0;
+  const int descriptor = net::start_connect(node.address, error);
+  if (descriptor < 0) {
+    metrics().connect_failures.add();
+    close_reason_ = net::errno_text(error);
+    state_ = State::Closed;
+    return false;
+  }
+  transport_ = std::make_unique<net::SocketTransport>(descriptor);
+  interest_ = EPOLLOUT;
+  runtime_.poller.add(descriptor, this, interest_);
+  open_timer_ = runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.connect, [this] {
+    close(state_ == State::Connecting ? "no connection within timeouts.connect"
+                                      : "no answer to the handshake within timeouts.connect");
+  });
+  return true;
+}
+
+void Connection::finish_connect() {
+  if (const int error = net::connect_error(transport_->descriptor()); error != 0) {
+    metrics().connect_failures.add();
+    close(net::errno_text(error));
+    return;
+  }
+  state_ = State::Handshaking;
+  want(EPOLLIN);
+  for (const HandshakeRequest& request : make_handshake(spec_, runtime_.config)) {
+    const SlotIndex index = runtime_.slots.take();
+    runtime_.slots[index].fate = Fate::Internal;
+    handshake_.push_back(request.step);
+    pipeline_.push(index, request.bytes);
+  }
+  flush();
+}
+
+void Connection::on_handshake_reply(std::string_view reply) {
+  const HandshakeStep step = handshake_.front();
+  handshake_.pop_front();
+  if (is_fatal(step, reply)) {
+    refusal_ = reply;
+    metrics().connect_failures.add();
+    close("the node refused the handshake: " + base::printable(reply, 200));
+    return;
+  }
+  if (step == HandshakeStep::ClientId && reply.starts_with(':')) {
+    upstream_id_ = base::parse_int(reply.substr(1, reply.size() - 3)).value_or(0);
+  }
+  if (handshake_.empty()) {
+    become_ready();
+  }
+}
+
+void Connection::become_ready() {
+  state_ = State::Ready;
+  opened_at_ = runtime_.now;
+  runtime_.timers.cancel(open_timer_);
+  metrics().connects.add();
+  for (Waiting& waiting : std::exchange(backlog_, {})) {
+    if (runtime_.slots[waiting.index].fate == Fate::Abandoned) {
+      runtime_.slots.give(waiting.index);
+    } else {
+      pipeline_.push(waiting.index, waiting.request);
+    }
+  }
+  schedule_flush();
+  events_.on_opened(*this);
+}
+
+bool Connection::send(SlotIndex index, std::string_view request) {
+  last_used_ = runtime_.now;
+  if (state_ == State::Ready) {
+    pipeline_.push(index, request);
+    if (pipeline_.unsent() >= kFlushEarly && interest_ == EPOLLIN) {
+      flush();
+    } else {
+      schedule_flush();
+    }
+    return true;
+  }
+  if (state_ == State::Closed || backlog_.size() >= kMaxBacklog) {
+    return false;
+  }
+  backlog_.push_back({index, std::string(request)});
+  return true;
+}
+
+void Connection::send_more(std::string_view bytes) {
+  pipeline_.append_streamed(bytes);
+  over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
+  if (pipeline_.unsent() >= kFlushEarly) {
+    flush();
+  } else {
+    schedule_flush();
+  }
+}
+
+void Connection::schedule_flush() {
+  if (!flush_scheduled_) {
+    flush_scheduled_ = true;
+    runtime_.unflushed.push_back(this);
+  }
+}
+
+void Connection::flush() {
+  flush_scheduled_ = false;
+  while (transport_ && pipeline_.unsent() > 0) {
+    std::array<iovec, kIovecs> parts;
+    const std::size_t count = pipeline_.gather(parts);
+    const net::IoResult result = transport_->write_some(std::span(parts.data(), count));
+    if (result.status == net::IoStatus::WouldBlock) {
+      break;
+    }
+    if (result.status != net::IoStatus::Done) {
+      close("write failed: " + net::errno_text(result.error));
+      return;
+    }
+    metrics().bytes_sent.add(result.bytes);
+    pipeline_.sent(result.bytes);
+  }
+  if (!transport_) {
+    return;
+  }
+  want((paused_ ? 0U : EPOLLIN) | (pipeline_.unsent() > 0 ? EPOLLOUT : 0U));
+  if (over_high_water_ && pipeline_.unsent() < kLowWater) {
+    over_high_water_ = false;
+    events_.on_drained(*this);
+  }
+}
+
+void Connection::want(std::uint32_t interest) {
+  if (interest != interest_) {
+    interest_ = interest;
+    runtime_.poller.modify(transport_->descriptor(), this, interest);
+  }
+}
+
+void Connection::pause_reading() {
+  paused_ = true;
+  if (transport_) {
+    want(interest_ & ~EPOLLIN);
+  }
+}
+
+void Connection::resume_reading() {
+  paused_ = false;
+  if (transport_) {
+    want(interest_ | EPOLLIN);
+  }
+}
+
+void Connection::on_events(std::uint32_t events) {
+  if (state_ == State::Connecting) {
+    finish_connect();
+    return;
+  }
+  if ((events & EPOLLIN) != 0 && !paused_) {
+    read();
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+    const int error = net::connect_error(transport_->descriptor());
+    close(error == 0 ? "closed by the node" : net::errno_text(error));
+  }
+  if (state_ != State::Closed && (events & EPOLLOUT) != 0) {
+    flush();
+  }
+}
+
+void Connection::read() {
+  const net::IoResult result =
+      transport_->read_some(std::span(runtime_.scratch.get(), Runtime::kScratch));
+  switch (result.status) {
+    case net::IoStatus::WouldBlock:
+      return;
+    case net::IoStatus::End:
+      close("closed by the node");
+      return;
+    case net::IoStatus::Error:
+      close("read failed: " + net::errno_text(result.error));
+      return;
+    case net::IoStatus::Done:
+      break;
+  }
+  metrics().bytes_received.add(result.bytes);
+  feeding_ = true;
+  const bool in_step = pipeline_.feed({runtime_.scratch.get(), result.bytes}, *this);
+  feeding_ = false;
+  if (!in_step) {
+    close("the reply stream is out of step: " + std::string(pipeline_.error()));
+  } else if (state_ == State::Closed) {
+    drop_everything();
+  }
+}
+
+void Connection::on_reply(SlotIndex index, std::string_view bytes, char type, bool last) {
+  if (runtime_.slots[index].fate != Fate::Internal) {
+    events_.on_reply(*this, index, bytes, type, last);
+  } else if (state_ != State::Closed) {
+    on_handshake_reply(bytes);
+  }
+}
+
+void Connection::on_push(std::string_view bytes) { events_.on_push(*this, bytes); }
+
+void Connection::close(std::string reason) {
+  if (state_ == State::Closed) {
+    return;
+  }
+  if (state_ == State::Ready) {
+    metrics().connections_lost.add();
+  }
+  state_ = State::Closed;
+  close_reason_ = std::move(reason);
+  runtime_.timers.cancel(open_timer_);
+  if (transport_) {
+    runtime_.poller.remove(transport_->descriptor(), this);
+    transport_.reset();
+  }
+  if (!feeding_) {
+    drop_everything();
+  }
+}
+
+void Connection::drop_everything() {
+  for (SlotIndex index = pipeline_.take_head(); index != kNoSlot; index = pipeline_.take_head()) {
+    const Slot& slot = runtime_.slots[index];
+    if (slot.fate != Fate::Internal) {
+      events_.on_lost(*this, index, pipeline_.was_sent(slot));
+    }
+    runtime_.slots.give(index);
+  }
+  for (const Waiting& waiting : std::exchange(backlog_, {})) {
+    events_.on_lost(*this, waiting.index, false);
+    runtime_.slots.give(waiting.index);
+  }
+  events_.on_closed(*this);
+}
+
+}  // namespace pannier::upstream

@@ -1,0 +1,224 @@
+#include "pannier/upstream/lane_set.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "pannier/base/log.hpp"
+
+namespace pannier::upstream {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr auto kFirstBackoff = milliseconds(50);
+constexpr auto kMaxBackoff = seconds(2);
+constexpr auto kIdle = seconds(60);
+constexpr auto kMaxAge = minutes(60);
+
+}  // namespace
+
+LaneSet::LaneSet(Runtime& runtime, ConnectionEvents& events)
+    : runtime_(runtime), events_(events), random_(std::random_device{}()) {}
+
+LaneSet::~LaneSet() = default;
+
+base::Duration LaneSet::jittered(base::Duration around) {
+  return base::Duration(static_cast<base::Duration::rep>(
+      static_cast<double>(around.count()) *
+      std::uniform_real_distribution<double>(0.5, 1.0)(random_)));
+}
+
+void LaneSet::set_topology(route::TopologyPtr topology) {
+  topology_ = std::move(topology);
+  nodes_.resize(topology_->nodes.size());
+  for (const route::Node& node : topology_->nodes) {
+    NodeState& state = nodes_[node.id];
+    if (node.address.length != 0 && !(state.address == node.address)) {
+      state.address = node.address;
+      state.failures = 0;
+      state.retry_at = {};
+      for (Lane& lane : lanes_) {
+        if (lane.connection->node() == node.id) {
+          retire(*lane.connection);
+        }
+      }
+    }
+    if (node.reachable) {
+      keep_warm(node.id);
+    }
+  }
+}
+
+// Behind a lane that is lost or missing: the ones that are to be open before anybody asks.
+void LaneSet::keep_warm(route::NodeId node) {
+  for (std::uint32_t number = 0; number < runtime_.config.upstream.lanes.min; ++number) {
+    const ConnectionSpec spec{node, 0, resp::Version::Resp2};
+    const bool there = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
+      return lane.number == number && !lane.retired && lane.connection->spec() == spec;
+    });
+    if (!there && runtime_.now >= nodes_[node].retry_at && open(spec, number) == nullptr) {
+      schedule_warm(node);
+    }
+  }
+}
+
+void LaneSet::schedule_warm(route::NodeId node) {
+  if (closing_ || nodes_[node].warm_scheduled) {
+    return;
+  }
+  nodes_[node].warm_scheduled = true;
+  runtime_.timers.add(std::max(nodes_[node].retry_at, runtime_.now), [this, node] {
+    nodes_[node].warm_scheduled = false;
+    keep_warm(node);
+  });
+}
+
+Connection* LaneSet::pick(const ConnectionSpec& spec, std::uint32_t salt, bool heavy) {
+  const config::LanePool& pool = runtime_.config.upstream.lanes;
+  const std::uint32_t number = heavy && pool.max > pool.min ? pool.min : salt % pool.min;
+  for (Lane& lane : lanes_) {
+    if (lane.number == number && !lane.retired && lane.connection->spec() == spec) {
+      return lane.connection.get();
+    }
+  }
+  const NodeState& state = nodes_[spec.node];
+  if (runtime_.now < state.retry_at) {
+    why_not_ = state.last_error;
+    return nullptr;
+  }
+  return open(spec, number);
+}
+
+Connection* LaneSet::open(const ConnectionSpec& spec, std::uint32_t number) {
+  if (closing_) {
+    why_not_ = "Pannier is shutting down";
+    return nullptr;
+  }
+  auto connection = std::make_unique<Connection>(runtime_, events_, spec);
+  if (!connection->open(topology_->nodes[spec.node])) {
+    why_not_ = connection->close_reason();
+    count_failure(spec.node, why_not_);
+    return nullptr;
+  }
+  runtime_.metrics.nodes.at(spec.node).lanes.add();
+  lanes_.push_back({std::move(connection), number, false, runtime_.now + jittered(kMaxAge)});
+  return lanes_.back().connection.get();
+}
+
+void LaneSet::count_failure(route::NodeId node, const std::string& error) {
+  NodeState& state = nodes_[node];
+  if (state.failures == 0) {
+    base::log_warn("upstream",
+                   "node {} cannot be used: {}; requests for it are refused until it answers",
+                   topology_->nodes[node].name,
+                   error);
+  }
+  const auto backoff = std::min<base::Duration>(
+      kFirstBackoff * (1U << std::min(state.failures, 6U)), kMaxBackoff);
+  ++state.failures;
+  state.last_error = error;
+  state.retry_at = runtime_.now + jittered(backoff);
+}
+
+void LaneSet::opened(Connection& lane) {
+  NodeState& state = nodes_[lane.node()];
+  if (state.failures > 0) {
+    base::log_info("upstream", "node {} is back", lane.node_name());
+  }
+  state.failures = 0;
+  state.retry_at = {};
+}
+
+void LaneSet::closed(Connection& lane) {
+  const auto found = std::find_if(lanes_.begin(), lanes_.end(), [&](const Lane& candidate) {
+    return candidate.connection.get() == &lane;
+  });
+  if (found == lanes_.end()) {
+    return;
+  }
+  const bool warm = is_warm(*found) && !found->retired;
+  const bool was_open = lane.opened_at() != base::TimePoint{};
+  if (!was_open && lane.refusal().find("DB index") == std::string::npos) {
+    count_failure(lane.node(), lane.close_reason());
+  } else if (was_open && !found->retired && !closing_) {
+    base::log_warn("upstream", "lost a lane to {}: {}", lane.node_name(), lane.close_reason());
+  }
+  runtime_.metrics.nodes.at(lane.node()).lanes.sub();
+  dead_.push_back(std::move(found->connection));
+  lanes_.erase(found);
+  if (warm) {
+    schedule_warm(lane.node());
+  }
+}
+
+bool LaneSet::is_warm(const Lane& lane) const {
+  return lane.connection->spec().db == 0 &&
+         lane.connection->spec().version == resp::Version::Resp2 &&
+         lane.number < runtime_.config.upstream.lanes.min;
+}
+
+bool LaneSet::is_retired(const Connection& lane) const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& candidate) {
+    return candidate.retired && candidate.connection.get() == &lane;
+  });
+}
+
+bool LaneSet::owns(const Connection& connection) const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& candidate) {
+    return candidate.connection.get() == &connection;
+  });
+}
+
+void LaneSet::retire(Connection& lane) {
+  for (Lane& candidate : lanes_) {
+    if (candidate.connection.get() == &lane && !candidate.retired) {
+      candidate.retired = true;
+      runtime_.metrics.nodes.at(lane.node()).lanes_retired.add();
+      if (is_warm(candidate)) {
+        schedule_warm(lane.node());
+      }
+      runtime_.timers.add(runtime_.now, [this] { housekeep(); });
+      return;
+    }
+  }
+}
+
+void LaneSet::answered(Connection& lane) {
+  if (is_retired(lane)) {
+    lane.close("retired");
+  }
+}
+
+void LaneSet::housekeep() {
+  std::vector<Connection*> idle;
+  for (Lane& lane : lanes_) {
+    const bool quiet = lane.connection->in_flight() == 0;
+    const bool unused = runtime_.now - lane.connection->last_used() > kIdle && !is_warm(lane);
+    if (quiet && (lane.retired || unused || runtime_.now > lane.retire_at)) {
+      lane.retired = true;
+      idle.push_back(lane.connection.get());
+    } else if (runtime_.now > lane.retire_at) {
+      lane.retired = true;
+    }
+  }
+  for (Connection* connection : idle) {
+    const route::NodeId node = connection->node();
+    connection->close("idle");
+    if (!closing_) {
+      schedule_warm(node);
+    }
+  }
+}
+
+void LaneSet::sweep() { dead_.clear(); }
+
+void LaneSet::close_all(const std::string& reason) {
+  closing_ = true;
+  while (!lanes_.empty()) {
+    lanes_.back().connection->close(reason);
+  }
+}
+
+}  // namespace pannier::upstream
