@@ -53,13 +53,13 @@ enum class Handling : std::uint8_t {
 // Where a command's keys stand among its arguments.
 enum class KeyRule : std::uint8_t {
   None,
-  Range,        // first, last, step; last < 0 counts from the end
-  NumKeys,      // first = index of numkeys, keys follow it (EVAL, ZUNION, LMPOP ...)
-  StoreNumKeys, // destination at 1, then numkeys at 2 (ZUNIONSTORE ...)
-  Streams,      // after STREAMS: half keys, half ids (XREAD, XREADGROUP)
-  Sort,         // 1, and STORE's argument
-  GeoStore,     // 1, and STORE/STOREDIST's argument (GEORADIUS*)
-  Migrate       // 3, or after KEYS when that is ""
+  Range,         // first, last, step; last < 0 counts from the end
+  NumKeys,       // first = index of numkeys, keys follow it (EVAL, ZUNION, LMPOP ...)
+  StoreNumKeys,  // destination at 1, then numkeys at 2 (ZUNIONSTORE ...)
+  Streams,       // after STREAMS: half keys, half ids (XREAD, XREADGROUP)
+  Sort,          // 1, and STORE's argument
+  GeoStore,      // 1, and STORE/STOREDIST's argument (GEORADIUS*)
+  Migrate        // 3, or after KEYS when that is ""
 };
 
 struct CommandSpec {
@@ -77,13 +77,22 @@ struct CommandSpec {
 
 // All rows, sorted by name. A row's place is its id in metrics.
 [[nodiscard]] std::span<const CommandSpec> table();
+// table().size() for a row that is not in the table (learned.hpp).
 [[nodiscard]] std::uint16_t index_of(const CommandSpec& row);
 
 // The row of `arguments` (name and, for containers, subcommand, in any case). Null when unknown. A
 // container without or with an unknown subcommand gives the container's own row.
 // `arguments` must not be empty.
 [[nodiscard]] const CommandSpec* find(std::span<const std::string_view> arguments);
+// By a row's name, in any case; takes "config|get" too, which no request may say.
 [[nodiscard]] const CommandSpec* find(std::string_view name);
+
+// True for rows that may change data. Not kWrite alone: the server does not flag EVAL, EVALSHA and
+// FCALL as writes.
+[[nodiscard]] constexpr bool may_write(const CommandSpec& row) {
+  return row.has(kWrite | kUnknownKeys) ||
+         (row.has(kMayReplicate) && !row.has(kReadOnly | kPubsub));
+}
 
 [[nodiscard]] bool arity_fits(const CommandSpec& row, std::size_t argument_count);
 
