@@ -1,4 +1,3 @@
-#include "pannier/base/bytes.hpp"
 #include "pannier/command/command.hpp"
 
 #include "name_key.hpp"
