@@ -1,11 +1,11 @@
 #pragma once
 
+#include "pannier/base/address.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "pannier/base/address.hpp"
 
 namespace pannier::route {
 
@@ -21,19 +21,19 @@ inline constexpr NodeId kNoNode = 0xFFFF;
 // One upstream server as the last probe saw it.
 struct Node {
   NodeId id = kNoNode;
-  std::string name;              // as configured: host:port
-  std::string zone;              // empty: not known
-  base::SocketAddress address;   // resolved; length 0: not resolved yet
-  Role role = Role::Unknown;     // as ROLE answered, not as configured
-  bool reachable = false;        // the last probe was answered
-  bool ready = false;            // may serve reads: reachable, loaded, and for a replica: link up
-                                 // and lag known
-  std::uint64_t offset = 0;      // replication offset (applied, for a replica)
+  std::string name;             // as configured: host:port
+  std::string zone;             // empty: not known
+  base::SocketAddress address;  // resolved; length 0: not resolved yet
+  Role role = Role::Unknown;    // as ROLE answered, not as configured
+  bool reachable = false;       // the last probe was answered
+  bool ready = false;           // may serve reads: reachable, loaded, and for a replica: link up
+                                // and lag known
+  std::uint64_t offset = 0;     // replication offset (applied, for a replica)
   std::uint64_t caught_up_epoch = 0;  // RecentWrites: all writes up to this epoch are applied here
-  std::uint64_t lag_bytes = 0;   // behind the primary's offset at the same probe
-  std::uint32_t rtt_us = 0;      // smoothed round trip of the probe
+  std::uint64_t lag_bytes = 0;        // behind the primary's offset at the same probe
+  std::uint32_t rtt_us = 0;           // smoothed round trip of the probe
   std::string run_id;
-  std::string last_error;        // why it is not reachable or not ready
+  std::string last_error;  // why it is not reachable or not ready
 };
 
 // What is known of upstream: an immutable snapshot, handed to each worker whole. shared_ptr because
