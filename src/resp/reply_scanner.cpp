@@ -194,7 +194,8 @@ const char* ReplyScanner::read_line(const char* p, const char* end) {
       end_element();
       return p + 1;
     }
-    const std::size_t left = std::min<std::size_t>(end - p, kMaxLine + 1 - line_length_);
+    const auto left =
+        std::min(static_cast<std::size_t>(end - p), std::size_t{kMaxLine + 1 - line_length_});
     const auto* cr = static_cast<const char*>(std::memchr(p, '\r', left));
     after_cr_ = cr != nullptr;
     const char* const next = after_cr_ ? cr + 1 : p + left;
