@@ -100,22 +100,18 @@ KeyStatus sort_keys(Arguments arguments, Keys& keys) {
   return KeyStatus::Ok;
 }
 
+// Options begin at the fifth argument (GEORADIUSBYMEMBER) or behind the unit that stands there
+// (GEORADIUS). The last STORE or STOREDIST counts, but COMMAND GETKEYS names both.
 KeyStatus geo_keys(Arguments arguments, Keys& keys) {
   if (arguments.size() < 2) {
     return KeyStatus::Unknown;
   }
-  std::size_t store = 0;
-  // Options begin at the fifth argument (GEORADIUSBYMEMBER) or behind the unit that stands there
-  // (GEORADIUS).
+  keys.push_back(arguments[1]);
   for (std::size_t i = 5; i + 1 < arguments.size(); ++i) {
     if (equals_ignoring_case(arguments[i], "store") ||
         equals_ignoring_case(arguments[i], "storedist")) {
-      store = ++i;
+      keys.push_back(arguments[i + 1]);
     }
-  }
-  keys.push_back(arguments[1]);
-  if (store != 0) {
-    keys.push_back(arguments[store]);
   }
   return KeyStatus::Ok;
 }

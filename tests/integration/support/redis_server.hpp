@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pannier::test {
+
+// A real redis-server on 127.0.0.1, with a free port and a directory of its own, without
+// persistence. Answers when the constructor returns; ended and cleaned up by the destructor, and by
+// the kernel should the thread that started it die. Not thread-safe. Failures throw
+// std::runtime_error with the end of the server's log.
+class RedisServer {
+ public:
+  // `arguments` are added to the command line: {"--maxmemory", "1mb"}. The program is
+  // "redis-server", or what the environment variable REDIS_SERVER says.
+  explicit RedisServer(std::vector<std::string> arguments = {});
+  // Returns once the replica has its first copy and its link is up.
+  [[nodiscard]] static RedisServer start_replica_of(const RedisServer& primary,
+                                                    std::vector<std::string> arguments = {});
+  ~RedisServer();
+
+  RedisServer(RedisServer&& other) noexcept;
+  RedisServer& operator=(RedisServer&& other) = delete;
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  [[nodiscard]] int port() const { return port_; }
+
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  [[nodiscard]] pid_t pid() const { return pid_; }  // 0 when stopped
+
+  [[nodiscard]] bool is_running() const { return pid_ > 0; }
+
+  [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
+
+  void stop();     // SIGTERM: an orderly end; SIGKILL if that takes too long
+  void kill();     // SIGKILL: a crash
+  void restart();  // on the same port, empty; after stop() or kill()
+  void freeze();   // SIGSTOP: accepts connections (the kernel does) and never answers
+  void thaw();
+
+  // One field of INFO, such as "master_link_status"; empty when it is not there.
+  [[nodiscard]] std::string info(std::string_view field) const;
+  // Polls until INFO says so; throws after `limit`.
+  void wait_for_info(std::string_view field,
+                     std::string_view value,
+                     std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
+
+ private:
+  [[nodiscard]] bool start_once();
+  [[nodiscard]] bool wait_until_ready();
+  [[nodiscard]] bool has_exited();
+  void end(int signal);
+  [[nodiscard]] std::vector<std::string> command_line() const;
+  [[nodiscard]] std::string log_end() const;
+
+  std::vector<std::string> arguments_;
+  std::filesystem::path directory_;
+  int port_ = 0;
+  pid_t pid_ = 0;
+};
+
+// A port of 127.0.0.1 that nobody listens on now, below the range from which the kernel takes the
+// ports of outgoing connections, so that none of these takes it before its server does.
+[[nodiscard]] int free_port();
+
+}  // namespace pannier::test
