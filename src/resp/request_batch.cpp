@@ -5,7 +5,7 @@
 namespace pannier::resp {
 
 // One huge batch should not be paid for ever after.
-constexpr std::size_t kKeptArguments = 16 * 1024;
+constexpr std::size_t kKeptArguments = 16UL * 1024;
 
 Request RequestBatch::operator[](std::size_t i) const {
   const Entry& entry = entries_[i];

@@ -50,6 +50,8 @@ class RequestParser {
 
   explicit RequestParser(const Limits& limits);  // which must outlive it
   ~RequestParser();
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
   RequestParser(RequestParser&&) noexcept;
   RequestParser& operator=(RequestParser&&) noexcept;
 
