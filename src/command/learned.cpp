@@ -40,8 +40,8 @@ bool fits(std::int64_t value) {
 }
 
 bool is_plain_range(const CommandInfo& info) {
-  return info.first > 0 && info.step > 0 && fits<std::int8_t>(info.first) &&
-         fits<std::int8_t>(info.last) && fits<std::int8_t>(info.step);
+  return info.first > 0 && info.step > 0 && fits<std::int16_t>(info.first) &&
+         fits<std::int16_t>(info.last) && fits<std::int16_t>(info.step);
 }
 
 std::uint32_t flags_of(const CommandInfo& info) {
@@ -77,9 +77,9 @@ CommandSpec row_of(const CommandInfo& info, std::string_view name) {
   }
   if (is_plain_range(info) && (flags & kMovableKeys) == 0) {
     row.rule = KeyRule::Range;
-    row.first = static_cast<std::int8_t>(info.first);
-    row.last = static_cast<std::int8_t>(info.last);
-    row.step = static_cast<std::int8_t>(info.step);
+    row.first = static_cast<std::int16_t>(info.first);
+    row.last = static_cast<std::int16_t>(info.last);
+    row.step = static_cast<std::int16_t>(info.step);
   } else if (info.first != 0) {
     row.flags |= kMovableKeys;
   }

@@ -311,7 +311,7 @@ TEST_CASE("keys: as COMMAND GETKEYS gives them, for every command by its arity",
       continue;
     }
     const auto least = static_cast<std::size_t>(row.arity < 0 ? -row.arity : row.arity);
-    const auto step = static_cast<std::size_t>(std::max<std::int8_t>(row.step, 1));
+    const auto step = static_cast<std::size_t>(std::max<std::int16_t>(row.step, 1));
     const std::size_t most = row.arity < 0 ? least + 3 * step : least;
     for (std::size_t count = least; count <= most; count += step) {
       const Words request = example(row, count);

@@ -63,14 +63,14 @@ enum class KeyRule : std::uint8_t {
 };
 
 struct CommandSpec {
-  std::string_view name;  // lower case; a subcommand is "config|get"
-  std::int16_t arity;     // as COMMAND tells: negative = at least
-  std::uint32_t flags;
-  KeyRule rule;
-  std::int8_t first;
-  std::int8_t last;
-  std::int8_t step;
-  Handling handling;
+  std::string_view name;   // lower case; a subcommand is "config|get"
+  std::int16_t arity = 0;  // as COMMAND tells: negative = at least
+  std::uint32_t flags = 0;
+  KeyRule rule = KeyRule::None;
+  std::int16_t first = 0;
+  std::int16_t last = 0;
+  std::int16_t step = 0;
+  Handling handling = Handling::Forward;
 
   [[nodiscard]] constexpr bool has(std::uint32_t mask) const { return (flags & mask) != 0; }
 };

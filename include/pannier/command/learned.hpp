@@ -64,12 +64,12 @@ class LearnedCommands {
 
  private:
   struct Hash {
-    using is_transparent = void;
+    using is_transparent = void;  // NOLINT(readability-identifier-naming): the library's name
     std::size_t operator()(std::string_view name) const;
   };
 
   struct Equal {
-    using is_transparent = void;
+    using is_transparent = void;  // NOLINT(readability-identifier-naming): the library's name
     bool operator()(std::string_view a, std::string_view b) const;
   };
 

@@ -187,7 +187,7 @@ void RedisServer::freeze() {
   }
 }
 
-void RedisServer::thaw() {
+void RedisServer::thaw() const {
   if (is_running()) {
     ::kill(pid_, SIGCONT);
   }
@@ -222,6 +222,7 @@ void RedisServer::wait_for_info(std::string_view field,
 bool RedisServer::start_once() {
   std::vector<std::string> words = command_line();
   std::vector<char*> line;
+  line.reserve(words.size() + 1);
   for (std::string& word : words) {
     line.push_back(word.data());
   }
@@ -286,7 +287,7 @@ void RedisServer::end(int signal) {
 }
 
 std::vector<std::string> RedisServer::command_line() const {
-  const char* program = std::getenv("REDIS_SERVER");
+  const char* program = std::getenv("REDIS_SERVER");  // NOLINT(concurrency-mt-unsafe)
   std::vector<std::string> line{
       program != nullptr ? program : "redis-server",
       "--port",

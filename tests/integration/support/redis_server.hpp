@@ -43,7 +43,7 @@ class RedisServer {
   void kill();     // SIGKILL: a crash
   void restart();  // on the same port, empty; after stop() or kill()
   void freeze();   // SIGSTOP: accepts connections (the kernel does) and never answers
-  void thaw();
+  void thaw() const;
 
   // One field of INFO, such as "master_link_status"; empty when it is not there.
   [[nodiscard]] std::string info(std::string_view field) const;
