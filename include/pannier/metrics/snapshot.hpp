@@ -1,0 +1,129 @@
+#pragma once
+
+#include "pannier/metrics/counter.hpp"
+#include "pannier/metrics/worker_metrics.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What the scrape and the status page read: plain values, summed over the workers at one moment.
+namespace pannier::metrics {
+
+struct BuildInfo {
+  std::string version;
+  std::string revision;
+  std::string compiler;
+};
+
+// One upstream node as the last probe saw it; its counters are in NodeTotals.
+struct NodeState {
+  std::string name;                        // as configured: host:port
+  std::string zone;                        // empty: not known
+  std::string role;                        // "primary", "replica" or "unknown"
+  bool up = false;                         // the last probe was answered
+  bool ready = false;                      // may serve reads
+  std::optional<std::uint64_t> lag_bytes;  // behind the primary; empty: not known
+  std::optional<double> rtt_seconds;       // smoothed; empty: never probed
+  std::string last_error;                  // why it is not up or not ready
+};
+
+// What is true of the whole process.
+struct Facts {
+  std::uint64_t memory_budget_bytes = 0;
+  std::uint64_t max_clients = 0;
+  bool draining = false;
+  std::string own_zone;        // empty: not known
+  std::string server_version;  // empty: not known
+};
+
+// Of this process, from /proc/self. What could not be read stays 0.
+struct ProcessStats {
+  double cpu_seconds = 0;
+  double start_time_seconds = 0;  // since 1970
+  double uptime_seconds = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t virtual_bytes = 0;
+  std::uint64_t open_fds = 0;
+  std::uint64_t max_fds = 0;
+};
+
+struct HistogramTotals {
+  std::array<std::uint64_t, Histogram::kBoundsUs.size() + 1> buckets{};  // not cumulative
+  std::uint64_t count = 0;
+  std::uint64_t sum_ns = 0;
+};
+
+struct CommandTotals {
+  std::string_view name;  // "other" for what is not in the table
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t duration_us = 0;
+};
+
+struct NodeTotals {
+  std::uint64_t requests = 0;
+  std::uint64_t connects = 0;
+  std::uint64_t connect_failures = 0;
+  std::uint64_t connections_lost = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t late_replies = 0;
+  std::uint64_t lanes_retired = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::int64_t lanes = 0;
+  std::int64_t inflight = 0;
+  std::array<std::int64_t, static_cast<std::size_t>(PinnedState::kCount)> pinned{};
+};
+
+// WorkerMetrics, summed.
+struct Totals {
+  std::uint64_t sessions_accepted = 0;
+  std::int64_t sessions = 0;
+  std::int64_t sessions_blocked = 0;
+  std::int64_t sessions_waiting = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(CloseReason::kCount)> sessions_closed{};
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::int64_t output_bytes = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(Refusal::kCount)> refusals{};
+  std::vector<CommandTotals> commands;  // in the table's order, only those with a request
+  std::vector<NodeTotals> nodes;        // by node id, as many as were asked for
+  HistogramTotals local_duration;
+  HistogramTotals upstream_duration;
+  std::uint64_t reads_same_zone = 0;
+  std::uint64_t reads_cross_zone = 0;
+  std::uint64_t reads_kept_on_primary = 0;
+  std::uint64_t turns = 0;
+  std::uint64_t auth_ignored = 0;
+};
+
+struct Snapshot {
+  BuildInfo build;
+  Facts facts;
+  ProcessStats process;
+  std::uint64_t topology_generation = 0;
+  std::vector<NodeState> nodes;  // nodes[i] goes with totals.nodes[i]
+  std::size_t workers = 0;
+  Totals totals;
+};
+
+// Sums what the workers count. `names[i]` names row i of WorkerMetrics::commands; rows without a
+// name are summed as "other". `node_count` is at most kMaxNodes.
+[[nodiscard]] Totals sum(std::span<const WorkerMetrics* const> workers,
+                         std::span<const std::string_view> names,
+                         std::size_t node_count);
+
+[[nodiscard]] ProcessStats read_process_stats();
+
+// The label values: "max_clients", "not_sent", "idle".
+[[nodiscard]] std::string_view label_of(CloseReason reason);
+[[nodiscard]] std::string_view label_of(Refusal refusal);
+[[nodiscard]] std::string_view label_of(PinnedState state);
+
+}  // namespace pannier::metrics

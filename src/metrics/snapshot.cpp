@@ -1,0 +1,134 @@
+#include "pannier/metrics/snapshot.hpp"
+
+#include <algorithm>
+
+namespace pannier::metrics {
+namespace {
+
+constexpr std::string_view kOther = "other";
+
+// In the order of the enumerations; the assertions below make an addition show here.
+constexpr std::array<std::string_view, 9> kCloseReasons{"client",
+                                                        "protocol",
+                                                        "security",
+                                                        "max_clients",
+                                                        "upstream_lost",
+                                                        "stalled",
+                                                        "output_limit",
+                                                        "killed",
+                                                        "drain"};
+constexpr std::array<std::string_view, 5> kRefusals{
+    "not_sent", "may_have_run", "denied", "pinned_wait", "auth"};
+constexpr std::array<std::string_view, 2> kPinnedStates{"idle", "used"};
+
+static_assert(kCloseReasons.size() == static_cast<std::size_t>(CloseReason::kCount));
+static_assert(kRefusals.size() == static_cast<std::size_t>(Refusal::kCount));
+static_assert(kPinnedStates.size() == static_cast<std::size_t>(PinnedState::kCount));
+
+template <typename Total, typename Source, std::size_t N>
+void add_all(std::array<Total, N>& total, const std::array<Source, N>& source) {
+  for (std::size_t i = 0; i < N; ++i) {
+    total[i] += source[i].value();
+  }
+}
+
+void add_histogram(HistogramTotals& total, const Histogram& source) {
+  for (std::size_t i = 0; i < total.buckets.size(); ++i) {
+    const auto n = source.bucket(i);
+    total.buckets[i] += n;
+    total.count += n;  // from the buckets, so that both always agree
+  }
+  total.sum_ns += source.sum_ns();
+}
+
+void add_node(NodeTotals& total, const NodeMetrics& source) {
+  total.requests += source.requests.value();
+  total.connects += source.connects.value();
+  total.connect_failures += source.connect_failures.value();
+  total.connections_lost += source.connections_lost.value();
+  total.timeouts += source.timeouts.value();
+  total.late_replies += source.late_replies.value();
+  total.lanes_retired += source.lanes_retired.value();
+  total.bytes_sent += source.bytes_sent.value();
+  total.bytes_received += source.bytes_received.value();
+  total.lanes += source.lanes.value();
+  total.inflight += source.inflight.value();
+  add_all(total.pinned, source.pinned);
+}
+
+void add_worker(Totals& total, const WorkerMetrics& source) {
+  total.sessions_accepted += source.sessions_accepted.value();
+  total.sessions += source.sessions.value();
+  total.sessions_blocked += source.sessions_blocked.value();
+  total.sessions_waiting += source.sessions_waiting.value();
+  add_all(total.sessions_closed, source.sessions_closed);
+  total.bytes_received += source.bytes_received.value();
+  total.bytes_sent += source.bytes_sent.value();
+  total.output_bytes += source.output_bytes.value();
+  add_all(total.refusals, source.refusals);
+  add_histogram(total.local_duration, source.local_duration);
+  add_histogram(total.upstream_duration, source.upstream_duration);
+  total.reads_same_zone += source.reads_same_zone.value();
+  total.reads_cross_zone += source.reads_cross_zone.value();
+  total.reads_kept_on_primary += source.reads_kept_on_primary.value();
+  total.turns += source.turns.value();
+  total.auth_ignored += source.auth_ignored.value();
+  for (std::size_t i = 0; i < total.nodes.size(); ++i) {
+    add_node(total.nodes[i], source.nodes[i]);
+  }
+}
+
+void add_command(CommandTotals& total, const CommandMetrics& source) {
+  total.requests += source.requests.value();
+  total.errors += source.errors.value();
+  total.duration_us += source.duration_us.value();
+}
+
+std::vector<CommandTotals> sum_commands(std::span<const WorkerMetrics* const> workers,
+                                        std::span<const std::string_view> names) {
+  std::vector<CommandTotals> out;
+  CommandTotals other{kOther};
+  for (std::size_t row = 0; row < kMaxCommandRows; ++row) {
+    // The last slot is for unknown commands even if the table were as long as the array.
+    const bool named = row < names.size() && row + 1 < kMaxCommandRows;
+    CommandTotals own{named ? names[row] : kOther};
+    for (const auto* worker : workers) {
+      add_command(named ? own : other, worker->commands[row]);
+    }
+    if (own.requests > 0) {
+      out.push_back(own);
+    }
+  }
+  if (other.requests > 0) {
+    out.push_back(other);
+  }
+  return out;
+}
+
+}  // namespace
+
+Totals sum(std::span<const WorkerMetrics* const> workers,
+           std::span<const std::string_view> names,
+           std::size_t node_count) {
+  Totals out;
+  out.nodes.resize(std::min(node_count, kMaxNodes));
+  for (const auto* worker : workers) {
+    add_worker(out, *worker);
+  }
+  out.commands = sum_commands(workers, names);
+  return out;
+}
+
+std::string_view label_of(CloseReason reason) {
+  return kCloseReasons.at(static_cast<std::size_t>(reason));
+}
+
+std::string_view label_of(Refusal refusal) {
+  return kRefusals.at(static_cast<std::size_t>(refusal));
+}
+
+std::string_view label_of(PinnedState state) {
+  return kPinnedStates.at(static_cast<std::size_t>(state));
+}
+
+}  // namespace pannier::metrics
