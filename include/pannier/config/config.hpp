@@ -1,13 +1,13 @@
 #pragma once
 
+#include "pannier/base/address.hpp"
+#include "pannier/base/log.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "pannier/base/address.hpp"
-#include "pannier/base/log.hpp"
 
 // What pannier.yaml says, as plain values with the defaults in place. Made by the loader, checked
 // whole, then immutable; shared by all threads. Sizes are bytes.
@@ -89,10 +89,12 @@ struct Upstream {
 };
 
 struct Probe {
+  bool enabled = true;
   base::Endpoint address{"127.0.0.1", 9180, ""};
 };
 
 struct Admin {
+  bool enabled = true;
   base::Endpoint address{"127.0.0.1", 9181, ""};
   std::string token;  // from token_file; empty: loopback only
   bool show_keys = false;
@@ -113,12 +115,12 @@ struct Config {
   Probe probe;
   Admin admin;
   std::uint32_t workers = 1;
-  std::string workers_source;     // "default", "FILE:LINE" or "cgroup cpu quota"
-  std::uint64_t memory = 0;       // one budget for everything
-  std::string memory_source;      // as above, or "half of the cgroup's limit"
-  std::uint64_t near_cache = 0;   // at most half of `memory`
-  std::string zone = "auto";      // "auto", "imds" or a name
-  std::string zone_file;          // a downward-API file; empty: none
+  std::string workers_source;    // "default", "FILE:LINE" or "cgroup cpu quota"
+  std::uint64_t memory = 0;      // one budget for everything
+  std::string memory_source;     // as above, or "half of the cgroup's limit"
+  std::uint64_t near_cache = 0;  // at most half of `memory`
+  std::string zone = "auto";     // "auto", "imds" or a name
+  std::string zone_file;         // a downward-API file, as open() wants it; empty: none
   std::string imds_address = "169.254.169.254:80";
   Reads reads = Reads::Primary;
   std::uint32_t maxclients = 10000;

@@ -1,17 +1,18 @@
 #pragma once
 
+#include "pannier/config/config.hpp"
+
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "pannier/config/config.hpp"
-
 namespace pannier::config {
 
 struct Issue {
-  int line = 0;    // 1-based; 0 when the fault has no place (file not found)
-  int column = 0;  // 1-based
+  int line = 0;         // 1-based; 0 when the fault has no place (file not found)
+  int column = 0;       // 1-based
   std::string path;     // "upstream.nodes[1].address"
   std::string message;  // what is wrong and what to write instead
 
@@ -32,6 +33,7 @@ struct Environment {
   // Bytes of the cgroup's memory limit and its CPU quota in cores, when there are any.
   std::optional<std::uint64_t> cgroup_memory;
   std::optional<double> cgroup_cpus;
+  std::uint32_t processors = 1;  // of the machine: what `workers: auto` takes without a quota
 };
 
 [[nodiscard]] Environment real_environment();

@@ -1,0 +1,402 @@
+#include "checks.hpp"
+
+#include "pannier/base/bytes.hpp"
+
+#include "files.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <set>
+
+namespace pannier::config {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kDefaultMemory = 256 * kMiB;
+constexpr std::uint64_t kMinMemory = 16 * kMiB;
+constexpr std::uint32_t kManyConnections = 100;
+constexpr std::string_view kNoTls = "TLS is not available in this version";
+
+// The checks of one draft, with the places that their messages point to.
+class Checks {
+ public:
+  Checks(Draft& draft, const Value& root, const Surroundings& surroundings)
+      : draft_(&draft),
+        config_(&draft.config),
+        root_(&root),
+        around_(&surroundings) {}
+
+  void run() {
+    settle_workers();
+    settle_memory();
+    settle_near_cache();
+    check_listeners();
+    check_http();
+    check_nodes();
+    check_pools();
+    check_timeouts();
+    check_reads();
+    check_users();
+    check_files();
+  }
+
+ private:
+  // The deepest part of `path` that the file has; the root when it has none.
+  struct Found {
+    const Value* value;
+    std::string path;
+  };
+
+  [[nodiscard]] Found find(std::string_view path) const {
+    Found found{root_, ""};
+    while (!path.empty() && found.value->kind != Value::Kind::Scalar) {
+      const bool element = path.front() == '[';
+      const auto end =
+          element ? path.find(']') + 1 : std::min(path.find_first_of(".["), path.size());
+      const auto step = path.substr(0, end);
+      const Value* next = nullptr;
+      if (element) {
+        const auto index = base::parse_int(step.substr(1, step.size() - 2)).value_or(0);
+        next = &found.value->items.at(static_cast<std::size_t>(index));
+      } else {
+        const auto& items = found.value->items;
+        const auto at =
+            std::find_if(items.begin(), items.end(), [&](const Value& v) { return v.key == step; });
+        next = at == items.end() ? nullptr : &*at;
+      }
+      if (next == nullptr) {
+        break;
+      }
+      found.path += (element || found.path.empty() ? "" : ".") + std::string(step);
+      found.value = next;
+      path.remove_prefix(end);
+      path.remove_prefix(path.starts_with('.') ? 1 : 0);
+    }
+    return found;
+  }
+
+  [[nodiscard]] bool given(std::string_view path) const { return find(path).path == path; }
+
+  // A fault in the parts is told already.
+  [[nodiscard]] bool sound(std::string_view path) const { return !draft_->faults->touches(path); }
+
+  void error(std::string_view path, std::string message) {
+    const auto found = find(path);
+    draft_->faults->error(found.value->where(), found.path, std::move(message));
+  }
+
+  void warn(std::string_view path, std::string message) {
+    const auto found = find(path);
+    draft_->faults->warning(found.value->where(), found.path, std::move(message));
+  }
+
+  [[nodiscard]] std::string source(Place place) const {
+    const auto line = std::to_string(place.line);
+    return around_->file.empty() ? "line " + line : around_->file + ":" + line;
+  }
+
+  void settle_workers();
+  void settle_memory();
+  void settle_near_cache();
+  void check_listeners();
+  void check_http();
+  void check_nodes();
+  void check_kind();
+  void check_pools();
+  void check_timeouts();
+  void check_reads();
+  void check_reads_at(Reads reads, const std::string& path);
+  void check_users();
+  void check_files();
+
+  Draft* draft_;
+  Config* config_;
+  const Value* root_;
+  const Surroundings* around_;
+};
+
+std::string indexed(std::string_view list, std::size_t i) {
+  return std::string(list) + "[" + std::to_string(i) + "]";
+}
+
+// base::Endpoint takes every name that begins with "127." for loopback; here that would open a port
+// to the network, so only addresses count.
+bool is_local(const base::Endpoint& endpoint) {
+  return endpoint.is_loopback() &&
+         (endpoint.is_unix() || endpoint.host == "localhost" ||
+          base::SocketAddress::from_ip(endpoint.host, endpoint.port).length > 0);
+}
+
+// Whether the second could not be bound beside the first.
+bool collide(const base::Endpoint& a, const base::Endpoint& b) {
+  if (a.is_unix() || b.is_unix()) {
+    return a.unix_path == b.unix_path;
+  }
+  const auto host = [](const base::Endpoint& e) {
+    return e.host == "localhost" ? std::string("127.0.0.1") : base::to_lower(e.host);
+  };
+  const auto is_any = [](const base::Endpoint& e) {
+    return e.host == "0.0.0.0" || e.host == "::";
+  };
+  return a.port == b.port && (host(a) == host(b) || is_any(a) || is_any(b));
+}
+
+void Checks::settle_workers() {
+  const auto& environment = *around_->environment;
+  if (draft_->workers.place.line == 0) {
+    config_->workers_source = "default";
+  } else if (!draft_->workers.is_auto) {
+    config_->workers_source = source(draft_->workers.place);
+  } else {
+    // Half a core more is not a core: a second worker would only wait for its turn.
+    const double cores = environment.cgroup_cpus.value_or(environment.processors);
+    config_->workers = cores >= 2 ? 2 : 1;
+    config_->workers_source = environment.cgroup_cpus ? "cgroup cpu quota" : "number of processors";
+  }
+}
+
+void Checks::settle_memory() {
+  const auto limit = around_->environment->cgroup_memory;
+  if (!draft_->memory.is_auto) {
+    config_->memory_source = source(draft_->memory.place);
+    if (limit && config_->memory > *limit / 2) {
+      warn("memory",
+           base::human_bytes(config_->memory) + " is more than half of the cgroup's limit of " +
+               base::human_bytes(*limit) + "; sockets and code need room too");
+    }
+    return;
+  }
+  config_->memory = kDefaultMemory;
+  config_->memory_source = "default";
+  if (limit && *limit / 2 < kDefaultMemory) {
+    config_->memory = *limit / 2;
+    config_->memory_source = "half of the cgroup's limit";
+    if (config_->memory < kMinMemory) {
+      config_->memory = kMinMemory;
+      config_->memory_source = "the minimum";
+      warn("memory",
+           "the cgroup's limit of " + base::human_bytes(*limit) + " is small; " +
+               base::human_bytes(kMinMemory) + " are the least that Pannier works with");
+    }
+  }
+}
+
+void Checks::settle_near_cache() {
+  const auto half = config_->memory / 2;
+  if (draft_->near_cache.is_auto) {
+    config_->near_cache = half;
+  } else if (config_->near_cache > half && sound("memory")) {
+    error("near_cache",
+          base::human_bytes(config_->near_cache) + " is more than half of memory, which is " +
+              base::human_bytes(config_->memory) + "; write at most " + base::human_bytes(half));
+  }
+}
+
+void Checks::check_listeners() {
+  auto& listeners = config_->listen;
+  if (!given("listen")) {
+    listeners.emplace_back().address = base::Endpoint{"127.0.0.1", 6379, ""};
+  }
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    const auto& listener = listeners[i];
+    const auto path = indexed("listen", i);
+    if (!sound(path)) {
+      continue;
+    }
+    if (!is_local(listener.address)) {
+      error(path + ".address",
+            "is neither loopback nor a Unix socket: that needs `users:` and TLS, and " +
+                std::string(kNoTls) + "; write 127.0.0.1:PORT or unix:/path");
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (sound(indexed("listen", j)) && collide(listener.address, listeners[j].address)) {
+        error(path + ".address", "is the same address as " + indexed("listen", j));
+        break;
+      }
+    }
+    if (listener.mode && !listener.address.is_unix()) {
+      error(path + ".mode", "only a Unix socket has a file mode");
+    }
+    if (listener.strong && listener.reads.value_or(Reads::Primary) != Reads::Primary) {
+      warn(path + ".reads", "has no effect beside `strong: true`, which means primary only");
+    }
+    if (!config_->users.empty() && given(path + ".auth")) {
+      warn(path + ".auth", "has no effect beside `users:`");
+    }
+  }
+}
+
+void Checks::check_http() {
+  const auto& probe = config_->probe;
+  const auto& admin = config_->admin;
+  if (admin.enabled && sound("admin") && admin.token.empty() && !is_local(admin.address)) {
+    error("admin.address", "is neither loopback nor a Unix socket: that needs `token_file:`");
+  }
+  if (probe.enabled && admin.enabled && sound("probe") && sound("admin") &&
+      collide(probe.address, admin.address)) {
+    error(given("admin") ? "admin.address" : "probe.address",
+          "is the same address for probe and admin");
+  }
+  for (std::size_t i = 0; i < config_->listen.size(); ++i) {
+    const auto path = indexed("listen", i);
+    if (!sound(path)) {
+      continue;
+    }
+    for (const auto* name : {"probe", "admin"}) {
+      const bool is_probe = std::string_view(name) == "probe";
+      const bool enabled = is_probe ? probe.enabled : admin.enabled;
+      const auto& address = is_probe ? probe.address : admin.address;
+      if (enabled && sound(name) && collide(address, config_->listen[i].address)) {
+        const bool is_default = !given("listen");
+        error(is_default ? name + std::string(".address") : path + ".address",
+              std::string("is the address of ") + (is_default ? "the default listener" : name));
+      }
+    }
+  }
+}
+
+void Checks::check_nodes() {
+  if (!given("upstream")) {
+    return;  // told by the reader
+  }
+  const auto& nodes = config_->upstream.nodes;
+  if (nodes.empty() && sound("upstream.nodes") && sound("upstream.primary") &&
+      find("upstream").value->kind == Value::Kind::Map) {
+    error("upstream", "has no nodes; list them under `nodes:`");
+    return;
+  }
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const auto& path = draft_->node_paths[i];
+    if (!sound(path)) {
+      continue;
+    }
+    const auto address_path = path + (given(path + ".address") ? ".address" : "");
+    for (std::size_t j = 0; j < i; ++j) {
+      if (nodes[i].address == nodes[j].address && sound(draft_->node_paths[j])) {
+        error(address_path, "is the same node as " + draft_->node_paths[j]);
+        break;
+      }
+    }
+    for (std::size_t j = 0; j < config_->listen.size(); ++j) {
+      if (sound(indexed("listen", j)) && is_local(nodes[i].address) &&
+          collide(nodes[i].address, config_->listen[j].address)) {
+        error(address_path, "is an address that Pannier itself listens on");
+      }
+    }
+  }
+  check_kind();
+}
+
+void Checks::check_kind() {
+  auto& upstream = config_->upstream;
+  const bool several = upstream.nodes.size() > 1;
+  if (!draft_->kind_given) {
+    upstream.kind = several ? UpstreamKind::Replicated : UpstreamKind::Single;
+  } else if (upstream.kind == UpstreamKind::Single && several) {
+    error("upstream.kind",
+          "single has one node, but " + std::to_string(upstream.nodes.size()) +
+              " are listed; write replicated");
+  } else if (upstream.kind == UpstreamKind::Replicated && upstream.nodes.size() == 1 &&
+             sound("upstream")) {
+    warn("upstream.kind", "replicated with a single node: reads have nowhere else to go");
+  }
+}
+
+void Checks::check_pools() {
+  const auto& [min, max] = config_->upstream.lanes;
+  if (min > max && sound("upstream.lanes")) {
+    error("upstream.lanes",
+          "min " + std::to_string(min) + " is more than max " + std::to_string(max));
+  }
+  const auto& pinned = config_->upstream.pinned;
+  if (pinned.min > pinned.max && sound("upstream.pinned")) {
+    error("upstream.pinned",
+          "min " + std::to_string(pinned.min) + " is more than max " + std::to_string(pinned.max));
+  }
+  if (pinned.reserved_for_multi >= pinned.max && sound("upstream.pinned")) {
+    error("upstream.pinned",
+          "reserved_for_multi " + std::to_string(pinned.reserved_for_multi) +
+              " must be less than max " + std::to_string(pinned.max));
+  }
+  const auto shared = config_->workers * max;
+  if (shared > kManyConnections && sound("workers") && sound("upstream.lanes")) {
+    warn(given("upstream.lanes.max") ? "upstream.lanes.max" : "workers",
+         std::to_string(config_->workers) + " workers with up to " + std::to_string(max) +
+             " lanes each make " + std::to_string(shared) +
+             " shared connections to each node; a few are enough");
+  }
+}
+
+void Checks::check_timeouts() {
+  const auto& timeouts = config_->upstream.timeouts;
+  const auto in_order = [&](const char* a, Milliseconds low, const char* b, Milliseconds high) {
+    const auto path = "upstream.timeouts." + std::string(a);
+    if (low > high && sound("upstream.timeouts")) {
+      warn(given(path) ? path : "upstream.timeouts." + std::string(b),
+           std::string(a) + " (" + std::to_string(low.count()) + "ms) is longer than " + b + " (" +
+               std::to_string(high.count()) + "ms)");
+    }
+  };
+  in_order("attempt", timeouts.attempt, "read", timeouts.read);
+  in_order("read", timeouts.read, "slow", timeouts.slow);
+  in_order("write", timeouts.write, "slow", timeouts.slow);
+  in_order("connect", timeouts.connect, "slow", timeouts.slow);
+}
+
+void Checks::check_reads() {
+  check_reads_at(config_->reads, "reads");
+  for (std::size_t i = 0; i < config_->listen.size(); ++i) {
+    check_reads_at(config_->listen[i].reads.value_or(Reads::Primary),
+                   indexed("listen", i) + ".reads");
+  }
+}
+
+void Checks::check_reads_at(Reads reads, const std::string& path) {
+  const auto& upstream = config_->upstream;
+  if (reads == Reads::Primary || !sound("upstream")) {
+    return;
+  }
+  if (upstream.kind == UpstreamKind::Single) {
+    warn(path, "has no effect: upstream is a single node");
+    return;
+  }
+  const bool any_zone = std::any_of(
+      upstream.nodes.begin(), upstream.nodes.end(), [](const Node& n) { return !n.zone.empty(); });
+  if (reads == Reads::SameZone && !any_zone) {
+    warn(path, "no node has a zone; reads stay in the zone only where the nodes tell theirs");
+  }
+}
+
+void Checks::check_users() {
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < config_->users.size(); ++i) {
+    const auto path = indexed("users", i);
+    if (sound(path) && !names.insert(config_->users[i].name).second) {
+      error(path + ".name", "is given twice; a user has one entry");
+    }
+  }
+}
+
+void Checks::check_files() {
+  const auto& directory = *around_->directory;
+  if (!config_->zone_file.empty()) {
+    config_->zone_file = resolve_path(directory, config_->zone_file);
+  }
+  if (config_->policy.empty()) {
+    return;
+  }
+  const auto path = resolve_path(directory, config_->policy);
+  std::string problem;
+  constexpr std::size_t kMaxPolicy = kMiB;
+  if (!read_small_file(path, kMaxPolicy, problem)) {
+    error("policy", "cannot use " + base::printable(path, 200) + ": " + problem);
+  }
+}
+
+}  // namespace
+
+void finish(Draft& draft, const Value& root, const Surroundings& surroundings) {
+  Checks(draft, root, surroundings).run();
+}
+
+}  // namespace pannier::config

@@ -1,0 +1,346 @@
+#include "keys.hpp"
+
+#include "pannier/base/bytes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace pannier::config {
+namespace {
+
+using D = Draft&;
+using R = const Reading&;
+
+constexpr std::int64_t kMs = 1'000;  // durations are kept in microseconds
+constexpr std::int64_t kHour = 3'600'000 * kMs;
+constexpr std::int64_t kMiB = 1 << 20;
+constexpr std::int64_t kMaxSize = std::numeric_limits<std::int64_t>::max();
+constexpr std::string_view kReads = "primary|replica|same-zone|nearest";
+
+void assign(bool& out, R reading) {
+  out = reading.flag;
+}
+
+void assign(std::uint32_t& out, R reading) {
+  out = static_cast<std::uint32_t>(reading.number);
+}
+
+void assign(std::uint64_t& out, R reading) {
+  out = static_cast<std::uint64_t>(reading.number);
+}
+
+void assign(std::string& out, R reading) {
+  out = reading.text;
+}
+
+void assign(Milliseconds& out, R reading) {
+  out = Milliseconds(reading.number / kMs);
+}
+
+void assign(std::chrono::microseconds& out, R reading) {
+  out = std::chrono::microseconds(reading.number);
+}
+
+void assign(base::Endpoint& out, R reading) {
+  out = reading.endpoint;
+}
+
+void assign(Automatic& out, R reading) {
+  out = Automatic{reading.is_auto, reading.place};
+}
+
+// The words of a Choice stand in the enumerators' order.
+template <typename Enum>
+requires std::is_enum_v<Enum>
+
+void assign(Enum& out, R reading) {
+  out = static_cast<Enum>(reading.number);
+}
+
+void add_node(D draft, R reading) {
+  draft.config.upstream.nodes.emplace_back();
+  draft.node_paths.push_back(reading.path);
+}
+
+void set_kind(D draft, R reading) {
+  if (reading.number > static_cast<std::int64_t>(UpstreamKind::Replicated)) {
+    draft.faults->error(reading.place,
+                        reading.path,
+                        "not available in this version: write single or replicated, and list the "
+                        "nodes under `nodes:`");
+    return;
+  }
+  assign(draft.config.upstream.kind, reading);
+  draft.kind_given = true;
+}
+
+// Wherever it stands in the file, the primary comes first.
+void set_primary(D draft, R reading) {
+  auto& nodes = draft.config.upstream.nodes;
+  nodes.insert(nodes.begin(), Node{reading.endpoint, ""});
+  draft.node_paths.insert(draft.node_paths.begin(), reading.path);
+}
+
+void set_workers(D draft, R reading) {
+  assign(draft.workers, reading);
+  assign(draft.config.workers, reading);
+}
+
+void set_memory(D draft, R reading) {
+  assign(draft.memory, reading);
+  assign(draft.config.memory, reading);
+}
+
+void set_near_cache(D draft, R reading) {
+  assign(draft.near_cache, reading);
+  assign(draft.config.near_cache, reading);
+}
+
+void set_zone(D draft, R reading) {
+  draft.config.zone = reading.is_auto ? "auto" : reading.text;
+}
+
+Credentials& credentials(D draft) {
+  auto& auth = draft.config.upstream.auth;
+  return auth ? *auth : auth.emplace();
+}
+
+// A row reads better as one or two lines than as eight.
+// clang-format off
+constexpr std::array kKeys{
+    Key{"", Type::Section, "", "the whole file"},
+
+    Key{"version", Type::Count, "1", "of this format", [](D, R) {}, 1, 1},
+
+    Key{"listen", Type::List, "", "where clients connect", [](D, R) {}, 1, 64},
+    Key{"listen[]", Type::Section, "", "a listener; a plain string is its address",
+        [](D d, R) { d.config.listen.emplace_back(); }, 0, 0, "address"},
+    Key{"listen[].address", Type::Address, "127.0.0.1:6379", "host:port on loopback, or unix:/path",
+        [](D d, R r) { assign(d.config.listen.back().address, r); }, 0, 0, "", true},
+    Key{"listen[].strong", Type::Flag, "false", "primary only: no replicas, nothing from memory",
+        [](D d, R r) { assign(d.config.listen.back().strong, r); }},
+    Key{"listen[].mode", Type::Mode, "", "of a Unix socket's file, in octal",
+        [](D d, R r) { assign(d.config.listen.back().mode.emplace(), r); }},
+    Key{"listen[].reads", Type::Choice, "", "where this listener's reads go",
+        [](D d, R r) { assign(d.config.listen.back().reads.emplace(), r); }, 0, 0, kReads},
+    Key{"listen[].auth", Type::Choice, "accept", "what AUTH answers without `users:`",
+        [](D d, R r) { assign(d.config.listen.back().auth, r); }, 0, 0, "accept|reject"},
+    Key{"listen[].tls", Type::Refused, "", "listen on loopback or on a Unix socket"},
+
+    Key{"probe", Type::Switchable, "", "/healthz, /readyz and /metrics; or off",
+        [](D d, R r) { assign(d.config.probe.enabled, r); }, 0, 0, "address"},
+    Key{"probe.address", Type::Address, "127.0.0.1:9180", "0.0.0.0 where an orchestrator asks",
+        [](D d, R r) { assign(d.config.probe.address, r); }},
+
+    Key{"admin", Type::Switchable, "", "status, hot keys, actions; or off",
+        [](D d, R r) { assign(d.config.admin.enabled, r); }, 0, 0, "address"},
+    Key{"admin.address", Type::Address, "127.0.0.1:9181", "anywhere but loopback needs token_file",
+        [](D d, R r) { assign(d.config.admin.address, r); }},
+    Key{"admin.token_file", Type::SecretFile, "", "what callers must send as a bearer token",
+        [](D d, R r) { assign(d.config.admin.token, r); }},
+    Key{"admin.show_keys", Type::Flag, "false", "key names as they are, not hashed",
+        [](D d, R r) { assign(d.config.admin.show_keys, r); }},
+
+    Key{"workers", Type::Count, "1", "threads; auto: the cgroup's CPU quota, 1 to 2",
+        set_workers, 1, 64, "auto"},
+    Key{"memory", Type::Size, "auto", "for everything; auto: 256MiB or half of the cgroup's limit",
+        set_memory, 16 * kMiB, kMaxSize, "auto"},
+    Key{"near_cache", Type::Size, "auto", "at most half of memory; auto: half",
+        set_near_cache, 0, kMaxSize, "auto"},
+    Key{"zone", Type::Text, "auto", "where this instance runs: auto, imds or a name",
+        set_zone, 0, 64, "auto"},
+    Key{"zone_file", Type::Path, "", "a file with the zone's name, as the downward API makes one",
+        [](D d, R r) { assign(d.config.zone_file, r); }, 0, 4095},
+    Key{"imds_address", Type::Address, "169.254.169.254:80", "of EC2's metadata; for tests",
+        [](D d, R r) { d.config.imds_address = r.endpoint.to_string(); }},
+    Key{"reads", Type::Choice, "primary", "where reads go unless a listener says otherwise",
+        [](D d, R r) { assign(d.config.reads, r); }, 0, 0, kReads},
+    Key{"maxclients", Type::Count, "10000", "client connections at once",
+        [](D d, R r) { assign(d.config.maxclients, r); }, 1, 1'000'000},
+
+    Key{"upstream", Type::Section, "", "the Redis behind Pannier; a plain string is its only node",
+        [](D, R) {}, 0, 0, "nodes[]", true},
+    Key{"upstream.kind", Type::Choice, "", "single with one node, replicated with several",
+        set_kind, 0, 0, "single|replicated|cluster|serverless"},
+    Key{"upstream.nodes", Type::List, "", "all nodes, primary and replicas in any order",
+        [](D, R) {}, 1, 100},
+    Key{"upstream.nodes[]", Type::Section, "", "a node; a plain string is its address",
+        add_node, 0, 0, "address"},
+    Key{"upstream.nodes[].address", Type::Address, "", "host:port or unix:/path",
+        [](D d, R r) { assign(d.config.upstream.nodes.back().address, r); }, 0, 0, "", true},
+    Key{"upstream.nodes[].zone", Type::Text, "", "its availability zone, where it is known",
+        [](D d, R r) { assign(d.config.upstream.nodes.back().zone, r); }, 0, 64},
+    Key{"upstream.primary", Type::Address, "", "a node that is listed first", set_primary},
+    Key{"upstream.reader", Type::Refused, "", "list the nodes under `nodes:`"},
+    Key{"upstream.endpoint", Type::Refused, "", "list the nodes under `nodes:`"},
+    Key{"upstream.tls", Type::Refused, "", "connections to the nodes are plain TCP"},
+    Key{"upstream.iam", Type::Refused, "", "use `auth:` with password_file"},
+    Key{"upstream.auth", Type::Section, "", "how Pannier logs in", [](D d, R) { credentials(d); }},
+    Key{"upstream.auth.user", Type::Text, "", "absent: the default user",
+        [](D d, R r) { assign(credentials(d).user, r); }, 0, 512},
+    Key{"upstream.auth.password", Type::Secret, "", "only as ${VARIABLE}",
+        [](D d, R r) { assign(credentials(d).password, r); }, 0, 65536},
+    Key{"upstream.auth.password_file", Type::SecretFile, "", "a file that holds the password",
+        [](D d, R r) { assign(credentials(d).password, r); }},
+    Key{"upstream.lanes", Type::Section, "", "shared connections, per worker and node",
+        [](D, R) {}},
+    Key{"upstream.lanes.min", Type::Count, "1", "opened at once",
+        [](D d, R r) { assign(d.config.upstream.lanes.min, r); }, 1, 64},
+    Key{"upstream.lanes.max", Type::Count, "2", "at most",
+        [](D d, R r) { assign(d.config.upstream.lanes.max, r); }, 1, 64},
+    Key{"upstream.pinned", Type::Section, "", "exclusive connections, per process", [](D, R) {}},
+    Key{"upstream.pinned.min", Type::Count, "1", "kept open to the primary",
+        [](D d, R r) { assign(d.config.upstream.pinned.min, r); }, 0, 100'000},
+    Key{"upstream.pinned.max", Type::Count, "512", "at most",
+        [](D d, R r) { assign(d.config.upstream.pinned.max, r); }, 1, 100'000},
+    Key{"upstream.pinned.wait", Type::Duration, "1s", "for a free one, then an error",
+        [](D d, R r) { assign(d.config.upstream.pinned.wait, r); }, 1 * kMs, kHour},
+    Key{"upstream.pinned.reserved_for_multi", Type::Count, "32", "that subscribers cannot take",
+        [](D d, R r) { assign(d.config.upstream.pinned.reserved_for_multi, r); }, 0, 100'000},
+    Key{"upstream.timeouts", Type::Section, "", "of requests, by their kind", [](D, R) {}},
+    Key{"upstream.timeouts.connect", Type::Duration, "250ms", "a connection and its handshake",
+        [](D d, R r) { assign(d.config.upstream.timeouts.connect, r); }, 1 * kMs, kHour},
+    Key{"upstream.timeouts.attempt", Type::Duration, "150ms", "the first try of a read",
+        [](D d, R r) { assign(d.config.upstream.timeouts.attempt, r); }, 1 * kMs, kHour},
+    Key{"upstream.timeouts.read", Type::Duration, "500ms", "a read, all tries together",
+        [](D d, R r) { assign(d.config.upstream.timeouts.read, r); }, 1 * kMs, kHour},
+    Key{"upstream.timeouts.write", Type::Duration, "2s", "a write",
+        [](D d, R r) { assign(d.config.upstream.timeouts.write, r); }, 1 * kMs, kHour},
+    Key{"upstream.timeouts.slow", Type::Duration, "30s", "heavy commands and large replies",
+        [](D d, R r) { assign(d.config.upstream.timeouts.slow, r); }, 1 * kMs, 24 * kHour},
+    Key{"upstream.probe", Type::Duration, "400ms", "how often each node is asked how it is",
+        [](D d, R r) { assign(d.config.upstream.probe, r); }, 10 * kMs, kHour},
+    Key{"upstream.read_your_writes", Type::Duration, "1s", "a written key is read from the primary",
+        [](D d, R r) { assign(d.config.upstream.read_your_writes, r); }, 0, kHour},
+    Key{"upstream.allow_monitor", Type::Flag, "false", "MONITOR of the node itself",
+        [](D d, R r) { assign(d.config.upstream.allow_monitor, r); }},
+
+    Key{"users", Type::List, "", "who may log in to Pannier; absent: no login",
+        [](D, R) {}, 1, 1000},
+    Key{"users[]", Type::Section, "", "a user", [](D d, R) { d.config.users.emplace_back(); }},
+    Key{"users[].name", Type::Text, "", "`default` for clients that send only a password",
+        [](D d, R r) { assign(d.config.users.back().name, r); }, 0, 512, "", true},
+    Key{"users[].password", Type::Secret, "", "only as ${VARIABLE}",
+        [](D d, R r) { assign(d.config.users.back().password, r); }, 0, 65536},
+    Key{"users[].password_file", Type::SecretFile, "", "a file that holds the password",
+        [](D d, R r) { assign(d.config.users.back().password, r); }},
+
+    Key{"service", Type::Text, "pannier", "names the upstream connections",
+        [](D d, R r) { assign(d.config.service, r); }, 0, 64},
+    Key{"policy", Type::Path, "", "the file of classes, limits and denials",
+        [](D d, R r) { assign(d.config.policy, r); }, 0, 4095},
+
+    Key{"slowlog", Type::Section, "", "requests that took long", [](D, R) {}},
+    Key{"slowlog.slower_than", Type::FineDuration, "10ms", "from here on",
+        [](D d, R r) { assign(d.config.slowlog.slower_than, r); }, 0, kHour},
+    Key{"slowlog.max_entries", Type::Count, "128", "the newest ones are kept",
+        [](D d, R r) { assign(d.config.slowlog.max_entries, r); }, 0, 10'000},
+
+    Key{"log", Type::Section, "", "on the standard error output", [](D, R) {}},
+    Key{"log.level", Type::Choice, "info", "from here on",
+        [](D d, R r) { assign(d.config.log.level, r); }, 0, 0, "debug|info|warn|error|off"},
+    Key{"log.format", Type::Choice, "text", "a line each",
+        [](D d, R r) { assign(d.config.log.format, r); }, 0, 0, "text|json"},
+};
+
+// clang-format on
+
+// "upstream" of "upstream.kind"; the root's path is empty.
+std::string_view section_of(std::string_view path) {
+  const auto dot = path.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
+}
+
+bool is_named(const Key& key) {
+  return !key.path.empty() && !key.path.ends_with("[]");
+}
+
+// How many bytes to insert, delete, change or swap with a neighbour to get from `a` to `b`.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        cost[i][j] = i + j;
+        continue;
+      }
+      const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
+      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + change});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return cost[a.size()][b.size()];
+}
+
+// The one section elsewhere that has a key of exactly this name, for a key that was indented wrong.
+const Key* only_elsewhere(std::string_view name) {
+  const Key* found = nullptr;
+  for (const auto& key : kKeys) {
+    if (is_named(key) && name_of(key) == name) {
+      if (found != nullptr) {
+        return nullptr;
+      }
+      found = &key;
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+std::span<const Key> keys() {
+  return kKeys;
+}
+
+const Key* find_key(std::string_view path) {
+  const auto* found =
+      std::find_if(kKeys.begin(), kKeys.end(), [&](const Key& key) { return key.path == path; });
+  return found == kKeys.end() ? nullptr : found;
+}
+
+std::vector<const Key*> keys_below(std::string_view section) {
+  std::vector<const Key*> out;
+  for (const auto& key : kKeys) {
+    if (is_named(key) && section_of(key.path) == section) {
+      out.push_back(&key);
+    }
+  }
+  return out;
+}
+
+std::string_view name_of(const Key& key) {
+  const auto dot = key.path.rfind('.');
+  return dot == std::string_view::npos ? key.path : key.path.substr(dot + 1);
+}
+
+std::string unknown_key_advice(std::string_view section, std::string_view name) {
+  constexpr std::size_t kLongestGuess = 40;
+  const std::string lowered = base::to_lower(name.substr(0, kLongestGuess));
+  const Key* nearest = nullptr;
+  std::size_t distance = 1 + std::max<std::size_t>(1, lowered.size() / 3);
+  std::string all;
+  for (const Key* key : keys_below(section)) {
+    const auto d = edit_distance(lowered, name_of(*key));
+    if (d < distance) {
+      distance = d;
+      nearest = key;
+    }
+    if (key->type != Type::Refused) {
+      all += (all.empty() ? "" : ", ") + std::string(name_of(*key));
+    }
+  }
+  if (const Key* elsewhere = only_elsewhere(name)) {
+    const auto home = section_of(elsewhere->path);
+    return "unknown key here; it belongs " +
+           (home.empty() ? "at the top of the file" : "under `" + std::string(home) + "`");
+  }
+  if (nearest != nullptr && name.size() <= kLongestGuess) {
+    return "unknown key; did you mean `" + std::string(name_of(*nearest)) + "`?";
+  }
+  return "unknown key; known here: " + all;
+}
+
+}  // namespace pannier::config
