@@ -42,27 +42,44 @@ TEST_CASE("topology_changes: no change, no line") {
 }
 
 TEST_CASE("topology_changes: the first snapshot tells who is who") {
-  REQUIRE(texts(Topology{}, pair_of_nodes()) == Texts{"primary is a:6379",
-                                                      "a:6379 answers as primary at 10.0.0.1:6379",
-                                                      "b:6379 answers as replica at 10.0.0.1:6379",
-                                                      "replica b:6379 is ready"});
+  REQUIRE(
+      texts(Topology{}, pair_of_nodes()) ==
+      Texts{"primary is a:6379 at 10.0.0.1:6379", "b:6379 at 10.0.0.1:6379 answers as replica"});
 }
 
 TEST_CASE("topology_changes: a failover names both ends") {
   auto after = pair_of_nodes();
   after.primary = 1;
   after.nodes[1].role = Role::Primary;
+  after.nodes[0].reachable = after.nodes[0].ready = false;
+  after.nodes[0].last_error = "connection closed";
   REQUIRE(texts(pair_of_nodes(), after) ==
-          Texts{"primary changed from a:6379 to b:6379", "b:6379 is now primary at 10.0.0.1:6379"});
+          Texts{"primary changed from a:6379 to b:6379 at 10.0.0.1:6379",
+                "a:6379 is lost: connection closed; it gets no requests until it answers"});
 }
 
-TEST_CASE("topology_changes: a lost node says what happens now") {
+TEST_CASE("topology_changes: a lost node is told once, however it fails later") {
   auto after = pair_of_nodes();
-  after.nodes[1].reachable = after.nodes[1].ready = false;
-  after.nodes[1].last_error = "connection refused";
+  after.nodes[0].reachable = after.nodes[0].ready = false;
+  after.nodes[0].last_error = "connection closed";
   REQUIRE(texts(pair_of_nodes(), after) ==
-          Texts{"b:6379 is lost: connection refused; it gets no reads until then"});
-  REQUIRE(texts(after, after).empty());
+          Texts{"a:6379 is lost: connection closed; what needs the primary fails until it answers "
+                "or another node takes its role"});
+  auto later = after;
+  later.nodes[0].last_error = "Connection refused at 10.0.0.1:6379";
+  REQUIRE(texts(after, later).empty());
+  later.nodes[0].last_error = "authentication failed: WRONGPASS";
+  REQUIRE(texts(after, later).size() == 1);
+}
+
+TEST_CASE("topology_changes: a node that is back says as what") {
+  auto before = pair_of_nodes();
+  before.nodes[1].reachable = before.nodes[1].ready = false;
+  auto after = pair_of_nodes();
+  after.nodes[1].ready = false;
+  after.nodes[1].last_error = "is loading its data";
+  REQUIRE(texts(before, after) ==
+          Texts{"b:6379 at 10.0.0.1:6379 answers as replica, not used: is loading its data"});
 }
 
 TEST_CASE("topology_changes: a name that does not resolve is told once, at the start too") {
@@ -72,11 +89,11 @@ TEST_CASE("topology_changes: a name that does not resolve is told once, at the s
     node.reachable = node.ready = false;
     node.role = Role::Unknown;
   }
-  after.nodes[0].last_error = "name does not resolve: Host not found";
+  after.nodes[0].last_error = "its name does not resolve: Host not found";
   REQUIRE(texts(Topology{}, after) ==
           Texts{"no node says that it is the primary: writes fail",
-                "a:6379 does not answer: name does not resolve: Host not found; it gets no reads "
-                "until then"});
+                "a:6379 does not answer: its name does not resolve: Host not found; it gets no "
+                "requests until it answers"});
   REQUIRE(texts(after, after).empty());
 }
 
@@ -85,14 +102,14 @@ TEST_CASE("topology_changes: an unready replica says why") {
   after.nodes[1].ready = false;
   after.nodes[1].last_error = "is loading its data";
   REQUIRE(texts(pair_of_nodes(), after) == Texts{"b:6379 is loading its data: not used"});
-  REQUIRE(texts(after, pair_of_nodes()) == Texts{"replica b:6379 is ready"});
+  REQUIRE(texts(after, pair_of_nodes()) == Texts{"b:6379 is ready"});
 }
 
-TEST_CASE("topology_changes: a single node that is a replica is told once") {
+TEST_CASE("topology_changes: a primary that became a replica, with no other, is told once") {
   auto before = pair_of_nodes();
   before.nodes.pop_back();
   auto after = before;
   after.nodes[0].role = Role::Replica;
-  REQUIRE(texts(before, after).size() == 2);
+  REQUIRE(texts(before, after).size() == 1);
   REQUIRE(texts(after, after).empty());
 }
