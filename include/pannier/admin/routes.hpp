@@ -1,0 +1,56 @@
+#pragma once
+
+#include "pannier/admin/http_server.hpp"
+#include "pannier/base/address.hpp"
+#include "pannier/base/log.hpp"
+#include "pannier/metrics/snapshot.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+// What the two ports answer. Data comes in by callbacks, which run on the control thread.
+namespace pannier::admin {
+
+// About Pannier itself, never about upstream.
+enum class Readiness : std::uint8_t {
+  Starting,
+  Ready,
+  Draining
+};
+
+[[nodiscard]] const char* to_string(Readiness readiness);
+
+struct ProbeSources {
+  std::function<bool()> alive;  // the workers' loops turn
+  std::function<Readiness()> readiness;
+  std::function<std::string()> metrics;  // in Prometheus' text format
+};
+
+// GET /healthz, /readyz, /metrics; nothing else, no guard.
+[[nodiscard]] RouteTable probe_routes(ProbeSources sources);
+
+struct ListenerView {
+  std::string address;
+  std::string note;  // "strong reads", "reads: same-zone"; may be empty
+};
+
+struct AdminSources {
+  base::Endpoint address;  // as configured: its host is a good Host header
+  std::string token;       // empty: none is asked for
+  std::vector<ListenerView> listeners;
+  std::vector<std::string> config_lines;  // the configuration in words, without secrets
+  std::function<Readiness()> readiness;
+  std::function<metrics::Snapshot()> snapshot;
+  std::function<void()> refresh;  // ask the nodes again
+  std::function<void()> drain;    // as SIGTERM
+  std::function<void(base::LogLevel)> set_log_level;
+};
+
+// GET /, /topology, /stats, /config; POST /refresh, /drain, /log-level?level=LEVEL. A POST needs
+// the header `X-Pannier: 1`, so that no web page can send one. With a token everything needs it;
+// without one the Host header must name this machine (a page that rebinds its DNS name does not).
+[[nodiscard]] RouteTable admin_routes(AdminSources sources);
+
+}  // namespace pannier::admin

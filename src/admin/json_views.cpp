@@ -1,0 +1,128 @@
+#include "json.hpp"
+#include "views.hpp"
+
+namespace pannier::admin {
+namespace {
+
+void write_process(JsonWriter& json, const metrics::Snapshot& now, Readiness readiness) {
+  json.field("version", now.build.version)
+      .field("revision", now.build.revision)
+      .field("state", to_string(readiness))
+      .field("uptime_seconds", now.process.uptime_seconds)
+      .field("cpu_seconds", now.process.cpu_seconds)
+      .field("workers", static_cast<std::uint64_t>(now.workers))
+      .field("turns", now.totals.turns);
+  json.key("memory").begin_object();
+  json.field("resident_bytes", now.process.resident_bytes)
+      .field("budget_bytes", now.facts.memory_budget_bytes)
+      .field("client_output_bytes", now.totals.output_bytes);
+  json.end_object();
+}
+
+void write_sessions(JsonWriter& json, const metrics::Snapshot& now) {
+  const auto& totals = now.totals;
+  json.key("sessions").begin_object();
+  json.field("open", totals.sessions)
+      .field("limit", now.facts.max_clients)
+      .field("accepted", totals.sessions_accepted)
+      .field("blocked", totals.sessions_blocked)
+      .field("waiting", totals.sessions_waiting)
+      .field("received_bytes", totals.bytes_received)
+      .field("sent_bytes", totals.bytes_sent);
+  json.key("closed").begin_object();
+  for (std::size_t i = 0; i < totals.sessions_closed.size(); ++i) {
+    json.field(label_of(static_cast<metrics::CloseReason>(i)), totals.sessions_closed[i]);
+  }
+  json.end_object().end_object();
+}
+
+void write_requests(JsonWriter& json, const metrics::Totals& totals) {
+  json.key("refusals").begin_object();
+  for (std::size_t i = 0; i < totals.refusals.size(); ++i) {
+    json.field(label_of(static_cast<metrics::Refusal>(i)), totals.refusals[i]);
+  }
+  json.end_object();
+  json.key("reads").begin_object();
+  json.field("same_zone", totals.reads_same_zone)
+      .field("cross_zone", totals.reads_cross_zone)
+      .field("kept_on_primary", totals.reads_kept_on_primary);
+  json.end_object();
+  json.key("commands").begin_object();
+  for (const auto& command : totals.commands) {
+    json.key(command.name).begin_object();
+    json.field("requests", command.requests)
+        .field("errors", command.errors)
+        .field("duration_us", command.duration_us);
+    json.end_object();
+  }
+  json.end_object();
+}
+
+void write_node(JsonWriter& json, const metrics::NodeTotals& node) {
+  using metrics::PinnedState;
+  json.field("requests", node.requests)
+      .field("inflight", node.inflight)
+      .field("lanes", node.lanes)
+      .field("pinned_used", node.pinned[static_cast<std::size_t>(PinnedState::Used)])
+      .field("pinned_idle", node.pinned[static_cast<std::size_t>(PinnedState::Idle)])
+      .field("connects", node.connects)
+      .field("connect_failures", node.connect_failures)
+      .field("connections_lost", node.connections_lost)
+      .field("timeouts", node.timeouts)
+      .field("late_replies", node.late_replies)
+      .field("lanes_retired", node.lanes_retired)
+      .field("sent_bytes", node.bytes_sent)
+      .field("received_bytes", node.bytes_received);
+}
+
+template <typename Value>
+void field_or_null(JsonWriter& json, std::string_view name, const std::optional<Value>& value) {
+  json.key(name);
+  if (value) {
+    json.value(*value);
+  } else {
+    json.null();
+  }
+}
+
+}  // namespace
+
+std::string topology_json(const metrics::Snapshot& snapshot) {
+  JsonWriter json;
+  json.begin_object();
+  json.field("generation", snapshot.topology_generation)
+      .field("own_zone", snapshot.facts.own_zone)
+      .field("server_version", snapshot.facts.server_version);
+  json.key("nodes").begin_array();
+  for (const auto& node : snapshot.nodes) {
+    json.begin_object();
+    json.field("name", node.name)
+        .field("role", node.role)
+        .field("zone", node.zone)
+        .field("up", node.up)
+        .field("ready", node.ready);
+    field_or_null(json, "lag_bytes", node.lag_bytes);
+    field_or_null(json, "rtt_seconds", node.rtt_seconds);
+    json.field("last_error", node.last_error).end_object();
+  }
+  json.end_array().end_object();
+  return json.take();
+}
+
+std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness) {
+  JsonWriter json;
+  json.begin_object();
+  write_process(json, snapshot, readiness);
+  write_sessions(json, snapshot);
+  write_requests(json, snapshot.totals);
+  json.key("nodes").begin_object();
+  for (std::size_t i = 0; i < snapshot.nodes.size(); ++i) {
+    json.key(snapshot.nodes[i].name).begin_object();
+    write_node(json, snapshot.totals.nodes[i]);
+    json.end_object();
+  }
+  json.end_object().end_object();
+  return json.take();
+}
+
+}  // namespace pannier::admin

@@ -1,0 +1,247 @@
+#include "pannier/base/bytes.hpp"
+
+#include "html.hpp"
+#include "views.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace pannier::admin {
+namespace {
+
+using metrics::Snapshot;
+
+constexpr std::size_t kTopCommands = 20;
+
+constexpr std::string_view kHead = R"(<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Pannier</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><meta http-equiv="refresh" content="10">
+<style>
+:root { color-scheme: light dark; --ink: #1d2433; --soft: #5d6778; --line: #dfe3ea; --page: #f5f6f8;
+  --card: #fff; --good: #1a7f4b; --bad: #c0342b; --wait: #9a6700; --bar: #3b6fd4; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e7ee; --soft: #98a2b3; --line: #2c3440;
+  --page: #12161c; --card: #1a2028; --good: #4cc38a; --bad: #ff7b72; --wait: #d9a441;
+  --bar: #6c9bf5; } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 1.5rem; max-width: 72rem; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums }
+header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem 1rem }
+h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1rem; margin: 0 0 .5rem }
+.soft { color: var(--soft) } .good { color: var(--good) } .bad { color: var(--bad) }
+.wait { color: var(--wait) } .state { font-weight: 600 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem;
+  margin: 1.25rem 0 .75rem }
+.tile, section { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: .75rem 1rem }
+section { margin: .75rem 0; overflow-x: auto } .tile b { display: block; font-size: 1.4rem;
+  font-weight: 600; line-height: 1.3 } .tile small, footer { color: var(--soft) }
+table { border-collapse: collapse; width: 100% }
+th { text-align: left; font-weight: 500; color: var(--soft); font-size: .85rem }
+th, td { padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap }
+tr:last-child td { border-bottom: 0 } .n { text-align: right }
+td:last-child, th:last-child { padding-right: 0 }
+code, .name { font-family: ui-monospace, monospace; font-size: .9em }
+meter { width: 8rem; height: .6rem; vertical-align: middle }
+.wide { white-space: normal }
+footer { margin-top: 1rem; font-size: .9rem } a { color: var(--bar) }
+</style></head><body>
+)";
+
+constexpr std::string_view kFoot = R"(<footer>
+<p><a href="/topology">topology</a> · <a href="/stats">stats</a> · <a href="/config">configuration</a>
+ · this page loads itself again every 10 s</p>
+<p>Actions: <code>curl -X POST -H 'X-Pannier: 1' …/refresh</code> asks the nodes again,
+<code>…/log-level?level=debug</code> sets the log's level, <code>…/drain</code> stops in good order.</p>
+</footer></body></html>
+)";
+
+std::uint64_t not_negative(std::int64_t n) {
+  return static_cast<std::uint64_t>(n < 0 ? 0 : n);
+}
+
+std::string tile(std::string_view title, const std::string& figure, const std::string& note) {
+  return fmt::format(
+      "<div class=tile><small>{}</small><b>{}</b><small>{}</small></div>\n", title, figure, note);
+}
+
+std::string header(const Snapshot& now, Readiness readiness) {
+  const char* css = readiness == Readiness::Ready ? "good" : "wait";
+  std::string out = fmt::format(
+      "<header><h1>Pannier</h1><span class='state {}'>{}</span>"
+      "<span class=soft>{} ({})</span><span class=soft>up {}</span>",
+      css,
+      to_string(readiness),
+      escaped(now.build.version),
+      escaped(now.build.revision),
+      human_seconds(now.process.uptime_seconds));
+  if (!now.facts.own_zone.empty()) {
+    out += "<span class=soft>zone " + escaped(now.facts.own_zone) + "</span>";
+  }
+  return out + "</header>\n";
+}
+
+std::string tiles(const Snapshot& now) {
+  const auto& totals = now.totals;
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+  for (const auto& command : totals.commands) {
+    requests += command.requests;
+    errors += command.errors;
+  }
+  std::string out = "<div class=tiles>\n";
+  out += tile("Sessions",
+              grouped(not_negative(totals.sessions)),
+              fmt::format("of {}; {} blocked, {} waiting",
+                          grouped(now.facts.max_clients),
+                          grouped(not_negative(totals.sessions_blocked)),
+                          grouped(not_negative(totals.sessions_waiting))));
+  out += tile("Requests", grouped(requests), grouped(errors) + " answered with an error");
+  out += tile("Through upstream, p95",
+              quantile_text(totals.upstream_duration, 0.95),
+              "p50 " + quantile_text(totals.upstream_duration, 0.5) + ", p99 " +
+                  quantile_text(totals.upstream_duration, 0.99));
+  out += tile("Memory",
+              base::human_bytes(now.process.resident_bytes),
+              "resident; budget " + base::human_bytes(now.facts.memory_budget_bytes));
+  out += tile("CPU",
+              fmt::format("{:.1f} s", now.process.cpu_seconds),
+              fmt::format("{} worker{}", now.workers, now.workers == 1 ? "" : "s"));
+  return out + "</div>\n";
+}
+
+std::string node_state(const metrics::NodeState& node) {
+  if (!node.up) {
+    return "<span class=bad>down</span>";
+  }
+  return node.ready ? "<span class=good>ready</span>" : "<span class=wait>not ready</span>";
+}
+
+std::string node_row(const metrics::NodeState& node, const metrics::NodeTotals& totals) {
+  const auto unknown = std::string("<span class=soft>–</span>");
+  return fmt::format(
+      "<tr><td class=name>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=n>{}</td>"
+      "<td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td>"
+      "<td class='wide soft'>{}</td></tr>\n",
+      escaped(node.name),
+      escaped(node.role),
+      node.zone.empty() ? unknown : escaped(node.zone),
+      node_state(node),
+      node.lag_bytes ? base::human_bytes(*node.lag_bytes) : unknown,
+      node.rtt_seconds ? human_microseconds(*node.rtt_seconds * 1e6) : unknown,
+      grouped(totals.requests),
+      grouped(not_negative(totals.inflight)),
+      grouped(not_negative(totals.lanes)),
+      escaped(base::printable(node.last_error, 120)));
+}
+
+std::string nodes(const Snapshot& now) {
+  std::string out =
+      "<section><h2>Nodes</h2><table><tr><th>node<th>role<th>zone<th>state<th class=n>lag"
+      "<th class=n>round trip<th class=n>requests<th class=n>in flight<th class=n>lanes<th></tr>\n";
+  for (std::size_t i = 0; i < now.nodes.size(); ++i) {
+    out += node_row(now.nodes[i], now.totals.nodes[i]);
+  }
+  if (now.nodes.empty()) {
+    out += "<tr><td class=soft colspan=10>none was asked yet</td></tr>\n";
+  }
+  return out + "</table></section>\n";
+}
+
+std::string listeners(const std::vector<ListenerView>& all) {
+  std::string out = "<section><h2>Listeners</h2><table>\n";
+  for (const auto& listener : all) {
+    out += fmt::format("<tr><td class=name>{}</td><td class=soft>{}</td></tr>\n",
+                       escaped(listener.address),
+                       escaped(listener.note));
+  }
+  return out + "</table></section>\n";
+}
+
+std::string command_row(const metrics::CommandTotals& command, std::uint64_t most) {
+  return fmt::format(
+      "<tr><td class=name>{}</td><td class=n>{}</td>"
+      "<td><meter max={} value={}></meter></td><td class=n>{}</td><td class=n>{}</td></tr>\n",
+      escaped(command.name),
+      grouped(command.requests),
+      most,
+      command.requests,
+      command.errors == 0 ? std::string("<span class=soft>0</span>") : grouped(command.errors),
+      human_microseconds(static_cast<double>(command.duration_us) /
+                         static_cast<double>(command.requests)));
+}
+
+std::string commands(const Snapshot& now) {
+  auto top = now.totals.commands;
+  std::ranges::stable_sort(top, std::ranges::greater(), &metrics::CommandTotals::requests);
+  const auto shown = std::min(top.size(), kTopCommands);
+  std::string out =
+      "<section><h2>Requests by command</h2><table><tr><th>command<th class=n>requests<th>"
+      "<th class=n>errors<th class=n>mean time</tr>\n";
+  for (std::size_t i = 0; i < shown; ++i) {
+    out += command_row(top[i], top.front().requests);
+  }
+  if (top.empty()) {
+    out += "<tr><td class=soft colspan=5>no request yet</td></tr>\n";
+  } else if (shown < top.size()) {
+    out += fmt::format("<tr><td class=soft colspan=5>and {} more</td></tr>\n", top.size() - shown);
+  }
+  return out + "</table></section>\n";
+}
+
+// The counts of an enumeration that are not zero, as words.
+template <typename Enumeration, std::size_t N>
+std::string reasons(const std::array<std::uint64_t, N>& counts) {
+  std::string out;
+  for (std::size_t i = 0; i < N; ++i) {
+    if (counts.at(i) != 0) {
+      out += (out.empty() ? "" : ", ") + std::string(label_of(static_cast<Enumeration>(i))) + " " +
+             grouped(counts.at(i));
+    }
+  }
+  return out.empty() ? "none" : out;
+}
+
+std::string details(const Snapshot& now) {
+  const auto& totals = now.totals;
+  std::string out = "<section><h2>Details</h2><table>\n";
+  const auto row = [&out](std::string_view what, const std::string& text) {
+    out += fmt::format("<tr><td class=soft>{}</td><td class=wide>{}</td></tr>\n", what, text);
+  };
+  row("Refusals", reasons<metrics::Refusal>(totals.refusals));
+  row("Sessions ended", reasons<metrics::CloseReason>(totals.sessions_closed));
+  row("Reads",
+      fmt::format("{} in the own zone, {} in another, {} kept on the primary",
+                  grouped(totals.reads_same_zone),
+                  grouped(totals.reads_cross_zone),
+                  grouped(totals.reads_kept_on_primary)));
+  row("Clients",
+      fmt::format("{} received, {} sent, {} held for them",
+                  base::human_bytes(totals.bytes_received),
+                  base::human_bytes(totals.bytes_sent),
+                  base::human_bytes(not_negative(totals.output_bytes))));
+  row("Answered by Pannier",
+      fmt::format("p50 {}, p95 {}, p99 {}",
+                  quantile_text(totals.local_duration, 0.5),
+                  quantile_text(totals.local_duration, 0.95),
+                  quantile_text(totals.local_duration, 0.99)));
+  return out + "</table></section>\n";
+}
+
+}  // namespace
+
+std::string status_page(const Snapshot& snapshot, const AdminSources& sources) {
+  std::string out(kHead);
+  out += header(snapshot, sources.readiness());
+  out += tiles(snapshot);
+  out += nodes(snapshot);
+  out += commands(snapshot);
+  out += listeners(sources.listeners);
+  out += details(snapshot);
+  out += kFoot;
+  return out;
+}
+
+}  // namespace pannier::admin

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "pannier/admin/routes.hpp"
+#include "pannier/metrics/snapshot.hpp"
+
+#include <string>
+
+// What the admin port shows. Pure; key names are in none of it.
+namespace pannier::admin {
+
+[[nodiscard]] std::string topology_json(const metrics::Snapshot& snapshot);
+[[nodiscard]] std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness);
+// One page without scripts or anything to load.
+[[nodiscard]] std::string status_page(const metrics::Snapshot& snapshot,
+                                      const AdminSources& sources);
+
+}  // namespace pannier::admin
