@@ -30,7 +30,8 @@ struct ClientFilter {
   std::optional<std::string> address;
   std::optional<std::string> local_address;
   std::optional<std::string> user;
-  std::optional<std::string> type;  // normal | master | replica | slave | pubsub
+  std::optional<std::string> type;  // normal | master | replica | pubsub
+  std::optional<base::TimePoint> created_until;  // CLIENT KILL MAXAGE: those that are this old
   bool skip_self = false;
   std::uint64_t self = 0;
   bool old_form = false;  // CLIENT KILL addr:port: +OK or an error instead of a count
@@ -43,7 +44,8 @@ enum class LocalAction : std::uint8_t {
   Reply,          // nothing but the reply
   Quit,           // reply, then close
   Reset,          // RESET: the session drops MULTI, WATCH, subscriptions, tracking, MONITOR
-  Select,         // SELECT number: reply +OK after a lane in db `number` opened
+  Select,         // SELECT number: reply +OK after a lane in db `number` opened; `reply` is what to
+                  // say when upstream is away
   Monitor,        // reply, then the session sees this sidecar's traffic
   ClientList,     // gather format_client over all sessions that match `filter`
   ClientKill,     // close those that match `filter`; reply the count (or +OK / error: old form)
@@ -59,9 +61,9 @@ enum class LocalAction : std::uint8_t {
 
 struct LocalResult {
   LocalAction action = LocalAction::Reply;
-  std::string reply;
+  std::string reply;  // empty: nothing is said (CLIENT REPLY OFF and SKIP)
   std::int64_t number = 0;
-  bool flag = false;
+  bool flag = false;  // of AUTH and HELLO: a secret was ignored
   std::string text;
   ClientFilter filter;
 };
@@ -81,5 +83,7 @@ void append_client_line(std::string& out, const SessionState& session, base::Tim
 // Redis's own words.
 void append_wrong_arity(std::string& out, const command::CommandSpec& row);
 void append_unknown_command(std::string& out, std::span<const std::string_view> arguments);
+// REQUIRES: arguments[0] is a container and arguments[1] no subcommand that it has.
+void append_unknown_subcommand(std::string& out, std::span<const std::string_view> arguments);
 
 }  // namespace pannier::proxy

@@ -21,6 +21,7 @@ struct SessionState {
   std::uint64_t id = 0;  // CLIENT ID: unique in the process, from 1
   std::string remote_address;  // "127.0.0.1:51234" or "/path:0" for a Unix socket
   std::string local_address;
+  int fd = -1;
   std::string name;
   std::string library_name;
   std::string library_version;
