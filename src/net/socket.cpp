@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <system_error>
@@ -141,17 +142,17 @@ int listen_on(const base::Endpoint& endpoint,
 }
 
 Accepted accept_from(int listener) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof(peer);
   Accepted out;
-  out.peer.length = sizeof(out.peer.storage);
-  out.descriptor = ::accept4(listener,
-                             reinterpret_cast<sockaddr*>(&out.peer.storage),
-                             &out.peer.length,
-                             SOCK_NONBLOCK | SOCK_CLOEXEC);
+  out.descriptor = ::accept4(
+      listener, reinterpret_cast<sockaddr*>(&peer), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (out.descriptor < 0) {
-    out.error = errno == EAGAIN || errno == EWOULDBLOCK ? 0 : errno;
+    const bool later = errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED;
+    out.error = later ? 0 : errno;
     return out;
   }
-  if (out.peer.family() != AF_UNIX) {
+  if (peer.ss_family != AF_UNIX) {
     set_tcp_options(out.descriptor);
   }
   set_option(out.descriptor, SOL_SOCKET, SO_SNDBUF, kSendBuffer);
@@ -162,6 +163,13 @@ base::SocketAddress local_address(int descriptor) {
   base::SocketAddress out;
   out.length = sizeof(out.storage);
   ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&out.storage), &out.length);
+  return out;
+}
+
+base::SocketAddress peer_address(int descriptor) {
+  base::SocketAddress out;
+  out.length = sizeof(out.storage);
+  ::getpeername(descriptor, reinterpret_cast<sockaddr*>(&out.storage), &out.length);
   return out;
 }
 

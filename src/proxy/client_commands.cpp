@@ -83,9 +83,8 @@ LocalResult run_client_id(const LocalCall& call) {
 LocalResult run_client_reply(const LocalCall& call) {
   ReplyMode& mode = call.session.reply_mode;
   if (call.says(2, "on")) {
-    const bool is_skipped = mode == ReplyMode::Skip;
-    mode = ReplyMode::On;
-    return is_skipped ? LocalResult{} : reply_ok();
+    mode = ReplyMode::On;  // also behind a SKIP: then this answer is not the one to leave out
+    return reply_ok();
   }
   if (call.says(2, "off")) {
     mode = ReplyMode::Off;

@@ -176,7 +176,7 @@ LocalResult run_command_info(const LocalCall& call) {
     if (const CommandSpec* row = command::find(name)) {
       append_command(result.reply, *row, call.session.version);
     } else {
-      resp::append_null_array(result.reply, call.session.version);
+      resp::append_null(result.reply, call.session.version);
     }
   }
   return result;

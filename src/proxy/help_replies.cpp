@@ -107,22 +107,14 @@ constexpr auto kSlowlogHelp = std::to_array<std::string_view>({
 
 constexpr auto kPannierHelp = std::to_array<std::string_view>({
     "PANNIER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "BYPASS <arg> [<arg> ...]",
-    "    Serve without the near cache.",
     "EXPLAIN <command> [<arg> ...]",
     "    Tell what would be done with a command, and why, without doing it.",
-    "HOTKEYS",
-    "    Return the keys that are asked for most.",
-    "INVALIDATE <key> [<key> ...]",
-    "    Drop keys from the near cache.",
     "STATS",
     "    Return this sidecar's counters.",
     "TOPOLOGY",
     "    Return the upstream nodes, their roles, zones and state.",
     "VERSION",
     "    Return Pannier's version.",
-    "WARM <key> [<key> ...]",
-    "    Fill keys into the near cache.",
     "HELP",
     "    Prints this help.",
 });

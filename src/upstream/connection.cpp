@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include "pannier/base/bytes.hpp"
@@ -98,7 +99,10 @@ void Connection::become_ready() {
   runtime_.timers.cancel(open_timer_);
   metrics().connects.add();
   for (Waiting& waiting : std::exchange(backlog_, {})) {
+    runtime_.slots[waiting.index].in_backlog = false;
+    note_queued(runtime_.slots[waiting.index]);
     if (runtime_.slots[waiting.index].fate == Fate::Abandoned) {
+      events_.on_lost(*this, waiting.index, false);
       runtime_.slots.give(waiting.index);
     } else {
       pipeline_.push(waiting.index, waiting.request);
@@ -122,6 +126,7 @@ bool Connection::send(SlotIndex index, std::string_view request) {
   if (state_ == State::Closed || backlog_.size() >= kMaxBacklog) {
     return false;
   }
+  runtime_.slots[index].in_backlog = true;
   backlog_.push_back({index, std::string(request)});
   return true;
 }
@@ -157,7 +162,7 @@ void Connection::flush() {
       return;
     }
     metrics().bytes_sent.add(result.bytes);
-    pipeline_.sent(result.bytes);
+    note_sent(result.bytes);
   }
   if (!transport_) {
     return;
@@ -167,6 +172,25 @@ void Connection::flush() {
     over_high_water_ = false;
     events_.on_drained(*this);
   }
+}
+
+// Only what had to wait for the socket is looked at again: for SLOWLOG's queue time.
+void Connection::note_sent(std::size_t bytes) {
+  const bool was_blocked = (interest_ & EPOLLOUT) != 0;
+  if (was_blocked) {
+    pipeline_.for_each([&](SlotIndex index) {
+      if (!pipeline_.was_sent(runtime_.slots[index])) {
+        note_queued(runtime_.slots[index]);
+      }
+    });
+  }
+  pipeline_.sent(bytes);
+}
+
+void Connection::note_queued(Slot& slot) {
+  const auto waited =
+      std::chrono::duration_cast<std::chrono::microseconds>(runtime_.now - slot.start);
+  slot.queued_us = static_cast<std::uint32_t>(waited.count());
 }
 
 void Connection::want(std::uint32_t interest) {

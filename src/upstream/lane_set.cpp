@@ -140,7 +140,11 @@ void LaneSet::closed(Connection& lane) {
   }
   const bool warm = is_warm(*found) && !found->retired;
   const bool was_open = lane.opened_at() != base::TimePoint{};
-  if (!was_open && lane.refusal().find("DB index") == std::string::npos) {
+  if (!was_open && lane.spec().db != 0 && !lane.refusal().empty()) {
+    refused_ = lane.spec();
+    refusal_ = lane.refusal();
+    refused_at_ = runtime_.now;
+  } else if (!was_open) {
     count_failure(lane.node(), lane.close_reason());
   } else if (was_open && !found->retired && !closing_) {
     base::log_warn("upstream", "lost a lane to {}: {}", lane.node_name(), lane.close_reason());
@@ -151,6 +155,12 @@ void LaneSet::closed(Connection& lane) {
   if (warm) {
     schedule_warm(lane.node());
   }
+}
+
+std::string_view LaneSet::refusal(route::NodeId node, std::uint32_t db) const {
+  const bool same = refused_.node == node && refused_.db == db;
+  return same && runtime_.now - refused_at_ < seconds(1) ? std::string_view(refusal_)
+                                                         : std::string_view{};
 }
 
 bool LaneSet::is_warm(const Lane& lane) const {

@@ -24,11 +24,11 @@ namespace pannier::net {
 struct Accepted {
   int descriptor = -1;  // -1: nothing to accept now, or `error`
   int error = 0;
-  base::SocketAddress peer;
 };
 
 [[nodiscard]] Accepted accept_from(int listener);
 [[nodiscard]] base::SocketAddress local_address(int descriptor);
+[[nodiscard]] base::SocketAddress peer_address(int descriptor);
 
 // "connection refused (111)"
 [[nodiscard]] std::string errno_text(int error);

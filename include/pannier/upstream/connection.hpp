@@ -105,6 +105,8 @@ class Connection final : public net::Pollable, private ReplySink {
   void read();
   void want(std::uint32_t interest);
   void schedule_flush();
+  void note_sent(std::size_t bytes);
+  void note_queued(Slot& slot);
   void drop_everything();
   [[nodiscard]] metrics::NodeMetrics& metrics();
 

@@ -27,6 +27,9 @@ class LaneSet {
   [[nodiscard]] Connection* pick(const ConnectionSpec& spec, std::uint32_t salt, bool heavy);
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
 
+  // The server's own error to opening this database within the last second; empty: none.
+  [[nodiscard]] std::string_view refusal(route::NodeId node, std::uint32_t db) const;
+
   // No new requests: the lane closes when the last reply has come.
   void retire(Connection& lane);
   [[nodiscard]] bool is_retired(const Connection& lane) const;
@@ -72,6 +75,9 @@ class LaneSet {
   std::vector<Lane> lanes_;
   std::vector<NodeState> nodes_;
   std::vector<std::unique_ptr<Connection>> dead_;
+  ConnectionSpec refused_;
+  std::string refusal_;
+  base::TimePoint refused_at_{};
   std::string why_not_;
   std::minstd_rand random_;
   bool closing_ = false;

@@ -1,0 +1,178 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pannier/command/command.hpp"
+#include "pannier/config/config.hpp"
+#include "pannier/net/poller.hpp"
+#include "pannier/net/transport.hpp"
+#include "pannier/proxy/reply_queue.hpp"
+#include "pannier/proxy/session_state.hpp"
+#include "pannier/resp/request_parser.hpp"
+#include "pannier/route/topology.hpp"
+#include "pannier/upstream/connection.hpp"
+
+namespace pannier::proxy {
+
+struct Context;
+
+// Why a session does not parse. Its unparsed input is the only queue there is; when the reason goes
+// away the request that had to wait is tried again from its first byte.
+enum class Waiting : std::uint8_t {
+  Nothing,
+  Order,     // until what it has in flight is answered (behaviour 1.2, 1.3)
+  Output,    // too many replies are outstanding or unread
+  Lane,      // the lane's queue is full
+  Pinned,    // no exclusive connection is free
+  Database,  // SELECT: until the first lane in that db opened
+  Topology,  // nothing is known of upstream yet
+  Learning,  // COMMAND INFO of a command that the table does not know
+  Gather,    // other workers are asked
+  Paused     // CLIENT PAUSE
+};
+
+// What a session has in flight to one node. `lane` is valid while `in_flight` is not 0.
+struct Binding {
+  route::NodeId node = route::kNoNode;
+  std::uint32_t in_flight = 0;
+  std::uint32_t writes = 0;
+  upstream::Connection* lane = nullptr;
+};
+
+// The exclusive connection of a session and what it holds there (behaviour §2).
+struct PinnedState {
+  upstream::Connection* connection = nullptr;
+  std::uint32_t in_flight = 0;
+  std::uint32_t blocking = 0;        // blocking commands in flight
+  std::uint32_t subscribing = 0;     // SUBSCRIBE and the like in flight
+  bool multi = false;
+  bool watching = false;
+  bool tracking = false;
+  bool uploading = false;            // a large request streams
+  bool dirty = false;                // not to be given back
+  bool lost = false;                 // was lost during WATCH or MULTI: EXEC must fail
+  std::int64_t selected_in_multi = -1;
+  std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
+
+  // State upstream that ends with the connection and that the client would miss.
+  [[nodiscard]] bool holds_client_state() const { return tracking || blocking > 0 || subscribed(); }
+  [[nodiscard]] bool subscribed() const {
+    return subscribing > 0 || (connection != nullptr && connection->pipeline().subscriptions().any());
+  }
+  [[nodiscard]] bool can_release() const {
+    return connection != nullptr && in_flight == 0 && !multi && !watching && !uploading &&
+           !holds_client_state();
+  }
+};
+
+// One downstream connection: reads and parses requests, keeps the order of replies, writes them.
+// What a request means is the RequestHandler's. Owned by its worker's SessionTable, on that
+// worker's thread. Idle it owns no buffer.
+class Session final : public net::Pollable {
+ public:
+  static constexpr std::size_t kMaxWaitingInput = 64 * 1024;
+  static constexpr std::uint32_t kMaxPending = 4096;  // replies outstanding
+  static constexpr std::size_t kPauseAt = 1024 * 1024;  // unread bytes that pause a large reply
+  static constexpr std::size_t kResumeAt = 256 * 1024;
+
+  Session(Context& context,
+          upstream::SessionRef ref,
+          std::unique_ptr<net::Transport> transport,
+          const config::Listener& listener);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void on_events(std::uint32_t events) override;
+
+  // Says something to a place in the reply order; `last` completes it.
+  void reply(std::uint32_t place, std::string_view bytes, bool last = true);
+  // Takes a place and answers it at once; without a word while CLIENT REPLY says so.
+  void answer(std::string_view bytes) {
+    reply(replies_.open(), state.reply_mode == ReplyMode::On ? bytes : std::string_view{});
+  }
+  // Out of order: between replies.
+  void push(std::string_view bytes);
+  [[nodiscard]] std::uint32_t open_place() { return replies_.open(); }
+  [[nodiscard]] const ReplyQueue& replies() const { return replies_; }
+
+  // Parsing goes on at the end of this turn's events, if it waits for `reason` (any, for Nothing).
+  void wake(Waiting reason = Waiting::Nothing);
+  void resume();
+  void wait_for(Waiting reason) { waiting_ = reason; }
+  [[nodiscard]] Waiting waiting() const { return waiting_; }
+
+  // Ends it after what is queued was written.
+  void close_after_replies(metrics::CloseReason reason);
+  // Ends it now. The object lives until the turn's end.
+  void close(metrics::CloseReason reason);
+  [[nodiscard]] bool closed() const { return !transport_; }
+  // Closes at the next reply boundary: at once when nothing is in flight.
+  void drain();
+
+  void flush();
+  // The connection whose large reply waits for this client to read.
+  void pause(upstream::Connection& connection);
+  void forget(const upstream::Connection& connection);
+  void upload_drained();
+
+  [[nodiscard]] Binding& binding(route::NodeId node);
+  [[nodiscard]] std::uint32_t in_flight() const;
+  [[nodiscard]] std::uint32_t writes_in_flight() const;
+  [[nodiscard]] std::size_t output_bytes() const { return out_.size() + replies_.held_bytes(); }
+  [[nodiscard]] std::size_t input_bytes() const { return input_.size(); }
+
+  [[nodiscard]] upstream::SessionRef ref() const { return ref_; }
+  [[nodiscard]] const config::Listener& listener() const { return *listener_; }
+
+  SessionState state;
+  PinnedState pinned;
+  std::vector<Binding> bindings;
+  base::TimePoint heavy_until{};
+  base::TimePoint wait_until{};   // of a bounded wait; zero: not started
+  const command::CommandSpec* last_row = nullptr;
+  route::NodeId last_write_node = route::kNoNode;
+  std::uint64_t gathered = 0;     // counts answers of other workers
+  std::string gather_result;
+
+ private:
+  void read();
+  [[nodiscard]] std::size_t process(std::string_view input);
+  [[nodiscard]] std::size_t handle_batch(resp::RequestParser::Status status);
+  [[nodiscard]] bool upload(std::string_view input, std::size_t& used);
+  void protocol_error();
+  void keep(std::string_view rest);
+  void update_interest();
+  void schedule_flush();
+  void watch_progress();
+  [[nodiscard]] bool write_now(std::string_view bytes, std::size_t& written);
+  [[nodiscard]] bool output_is_full() const;
+  void finish_if_done();
+
+  Context& context_;
+  const upstream::SessionRef ref_;
+  const config::Listener* listener_;
+  std::unique_ptr<net::Transport> transport_;
+  resp::RequestParser parser_;
+  ReplyQueue replies_;
+  base::ByteQueue out_;
+  std::string input_;  // not parsed yet
+  std::uint32_t interest_ = 0;
+  Waiting waiting_ = Waiting::Nothing;
+  bool flush_scheduled_ = false;
+  bool wake_scheduled_ = false;
+  bool ended_ = false;     // the client sends no more
+  bool closing_ = false;   // after the replies
+  bool draining_ = false;  // when its transaction or blocked command has ended
+  bool write_blocked_ = false;
+  bool watching_progress_ = false;
+  metrics::CloseReason close_reason_ = metrics::CloseReason::Client;
+  std::uint64_t bytes_written_ = 0;
+  upstream::Connection* paused_ = nullptr;
+};
+
+}  // namespace pannier::proxy

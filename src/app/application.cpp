@@ -1,0 +1,380 @@
+#include "pannier/app/application.hpp"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "loop_check.hpp"
+#include "pannier/admin/http_server.hpp"
+#include "pannier/admin/routes.hpp"
+#include "pannier/base/log.hpp"
+#include "pannier/command/command.hpp"
+#include "pannier/config/describe.hpp"
+#include "pannier/metrics/registry.hpp"
+#include "pannier/net/socket.hpp"
+#include "pannier/net/zone_finder.hpp"
+#include "pannier/proxy/context.hpp"
+#include "pannier/proxy/worker.hpp"
+#include "pannier/upstream/prober.hpp"
+
+namespace pannier::app {
+namespace {
+
+using base::log_error;
+using base::log_info;
+using base::log_warn;
+
+// SIGTERM: the orchestrator needs a moment to stop sending; then clients are closed at their reply
+// boundaries.
+constexpr auto kDrainGrace = std::chrono::seconds(5);
+constexpr auto kDrainDeadline = std::chrono::seconds(10);
+
+// One descriptor per session, and some for everything else.
+void raise_open_files(std::uint64_t wanted) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) {
+    return;
+  }
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) {
+    log_warn("app",
+             "the open files limit is {}; maxclients needs {}: further clients will be refused",
+             limit.rlim_cur,
+             wanted);
+  }
+}
+
+bool reads_from_replicas(const config::Config& config) {
+  return config.reads != config::Reads::Primary ||
+         std::any_of(config.listen.begin(), config.listen.end(), [](const auto& listener) {
+           return listener.reads && *listener.reads != config::Reads::Primary;
+         });
+}
+
+void refuse_client(int descriptor) {
+  static constexpr std::string_view kText = "-ERR max number of clients reached\r\n";
+  static_cast<void>(::send(descriptor, kText.data(), kText.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+  ::close(descriptor);
+}
+
+metrics::NodeState node_state(const route::Node& node) {
+  metrics::NodeState out;
+  out.name = node.name;
+  out.zone = node.zone;
+  out.role = route::to_string(node.role);
+  out.up = node.reachable;
+  out.ready = node.ready;
+  out.lag_bytes = node.lag_bytes;
+  if (node.rtt_us != 0) {
+    out.rtt_seconds = static_cast<double>(node.rtt_us) / 1e6;
+  }
+  out.last_error = node.last_error;
+  return out;
+}
+
+std::string listener_note(const config::Listener& listener) {
+  if (listener.strong) {
+    return "strong reads";
+  }
+  return listener.reads ? std::string("reads: ") + config::to_string(*listener.reads) : "";
+}
+
+}  // namespace
+
+const char* version() { return PANNIER_VERSION; }
+
+struct Application::Impl {
+  explicit Impl(config::Config configuration)
+      : config(std::move(configuration)),
+        shared(config),
+        registry({PANNIER_VERSION, PANNIER_REVISION, __VERSION__}),
+        signals(io, SIGTERM, SIGINT),
+        drain_timer(io),
+        prober(io, config, shared.recent_writes, [this](route::TopologyPtr topology) {
+          publish(std::move(topology));
+        }) {
+    shared.replica_reads = reads_from_replicas(config);
+    shared.version = fmt::format("pannier {}", PANNIER_VERSION);
+    shared.started_unix = std::time(nullptr);
+    shared.refresh_topology = [this] { prober.refresh(); };
+    shared.post = [this](std::uint32_t worker, std::function<void(proxy::Context&)> action) {
+      workers.at(worker)->post(std::move(action));
+    };
+    for (std::uint32_t i = 0; i < config.workers; ++i) {
+      workers.push_back(std::make_unique<proxy::Worker>(shared, i));
+      registry.add_worker(&workers.back()->metrics());
+    }
+    std::vector<std::string_view> names;
+    for (const command::CommandSpec& row : command::table()) {
+      names.push_back(row.name);
+    }
+    registry.set_command_names(std::move(names));
+    registry.set_facts({config.memory, config.maxclients, false, "", ""});
+  }
+
+  void publish(route::TopologyPtr topology) {
+    std::vector<metrics::NodeState> nodes;
+    for (const route::Node& node : topology->nodes) {
+      nodes.push_back(node_state(node));
+    }
+    registry.set_nodes(std::move(nodes), topology->generation);
+    registry.set_facts({config.memory,
+                        config.maxclients,
+                        shared.draining.load(),
+                        topology->own_zone,
+                        topology->server_version});
+    for (const auto& worker : workers) {
+      worker->set_topology(topology);
+    }
+  }
+
+  // All listeners or none: a proxy that half listens is worse than one that says why it does not.
+  [[nodiscard]] bool open_listeners() {
+    std::vector<int> sockets;
+    for (const config::Listener& listener : config.listen) {
+      std::string reason;
+      const int socket = net::listen_on(listener.address, listener.mode, reason);
+      if (socket < 0) {
+        log_error("app",
+                  "cannot listen on {}: {}; choose another `listen` address or stop what uses it",
+                  listener.address.to_string(),
+                  reason);
+        std::for_each(sockets.begin(), sockets.end(), ::close);
+        return false;
+      }
+      sockets.push_back(socket);
+    }
+    for (std::size_t i = 0; i < sockets.size(); ++i) {
+      workers[0]->listen(sockets[i],
+                         [this, listener = &config.listen[i]](int descriptor) {
+                           admit({descriptor, listener});
+                         });
+    }
+    return true;
+  }
+
+  void admit(const proxy::NewClient& client) {
+    if (shared.sessions.fetch_add(1) >= config.maxclients) {
+      shared.sessions.fetch_sub(1);
+      refused_clients.fetch_add(1);
+      refuse_client(client.descriptor);
+      return;
+    }
+    const auto least = std::min_element(
+        workers.begin(), workers.end(), [](const auto& a, const auto& b) {
+          return a->session_count() < b->session_count();
+        });
+    (*least)->add_client(client);
+  }
+
+  [[nodiscard]] bool open_http() {
+    try {
+      if (config.probe.enabled) {
+        probe = std::make_unique<admin::HttpServer>(
+            io, config.probe.address, "probe", admin::probe_routes(probe_sources()));
+        probe->start();
+      }
+      if (config.admin.enabled) {
+        admin = std::make_unique<admin::HttpServer>(
+            io, config.admin.address, "admin", admin::admin_routes(admin_sources()));
+        admin->start();
+      }
+    } catch (const std::exception& error) {
+      log_error("app", "{}", error.what());
+      return false;
+    }
+    return true;
+  }
+
+  admin::ProbeSources probe_sources() {
+    return {[this] { return loops->alive(); },
+            [this] { return readiness(); },
+            [this] { return registry.serialize(); }};
+  }
+
+  admin::AdminSources admin_sources() {
+    admin::AdminSources sources;
+    sources.address = config.admin.address;
+    sources.token = config.admin.token;
+    for (const config::Listener& listener : config.listen) {
+      sources.listeners.push_back({listener.address.to_string(), listener_note(listener)});
+    }
+    sources.config_lines = config::describe(config);
+    sources.readiness = [this] { return readiness(); };
+    sources.snapshot = [this] { return registry.snapshot(); };
+    sources.refresh = [this] { prober.refresh(); };
+    sources.drain = [this] { begin_drain(kDrainGrace); };
+    sources.set_log_level = [this](base::LogLevel level) {
+      base::configure_log(level, config.log.format);
+    };
+    return sources;
+  }
+
+  [[nodiscard]] admin::Readiness readiness() const {
+    return shared.draining ? admin::Readiness::Draining : admin::Readiness::Ready;
+  }
+
+  void start_workers() {
+    for (const auto& worker : workers) {
+      threads.emplace_back([&worker = *worker] {
+        try {
+          worker.run();
+        } catch (const std::exception& error) {
+          log_error("app",
+                    "a worker failed: {}; this is a bug in Pannier, the process ends so that it is "
+                    "started afresh",
+                    error.what());
+          base::flush_log();
+          std::abort();
+        }
+      });
+    }
+  }
+
+  void wait_for_signal() {
+    signals.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) {
+        return;
+      }
+      if (shared.draining) {
+        log_warn("app", "second signal: leaving at once");
+        base::flush_log();
+        std::_Exit(kExitOk);
+      }
+      log_info("app", "{}: draining", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      begin_drain(signal == SIGTERM ? kDrainGrace : std::chrono::seconds(0));
+      wait_for_signal();
+    });
+  }
+
+  // Not ready, but serving, until the clients have gone or the grace is over; then what is in
+  // flight ends and every client is closed at a reply boundary.
+  void begin_drain(std::chrono::seconds grace) {
+    if (shared.draining.exchange(true)) {
+      return;
+    }
+    registry.set_draining(true);
+    drain_started = base::Clock::now();
+    watch_drain(grace);
+  }
+
+  void watch_drain(std::chrono::seconds grace) {
+    const bool empty = shared.sessions.load() == 0;
+    if (empty || base::Clock::now() - drain_started >= grace) {
+      close_sessions();
+      return;
+    }
+    drain_timer.expires_after(std::chrono::milliseconds(50));
+    drain_timer.async_wait([this, grace](const boost::system::error_code& error) {
+      if (!error) {
+        watch_drain(grace);
+      }
+    });
+  }
+
+  void close_sessions() {
+    workers_to_drain = workers.size();
+    for (const auto& worker : workers) {
+      worker->stop_listening();
+      worker->drain([this] {
+        boost::asio::post(io, [this] {
+          if (--workers_to_drain == 0) {
+            finish("drained");
+          }
+        });
+      });
+    }
+    drain_timer.expires_after(kDrainDeadline);
+    drain_timer.async_wait([this](const boost::system::error_code& error) {
+      if (!error) {
+        finish("the drain deadline passed; the remaining clients are cut off");
+      }
+    });
+  }
+
+  void finish(const char* how) {
+    log_info("app", "{}; leaving", how);
+    prober.stop();
+    io.stop();
+  }
+
+  void stop_workers() {
+    for (const auto& worker : workers) {
+      worker->stop();
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    for (const config::Listener& listener : config.listen) {
+      if (listener.address.is_unix()) {
+        ::unlink(listener.address.unix_path.c_str());
+      }
+    }
+  }
+
+  const config::Config config;
+  proxy::Shared shared;
+  metrics::Registry registry;
+  boost::asio::io_context io{1};
+  boost::asio::signal_set signals;
+  boost::asio::steady_timer drain_timer;
+  upstream::Prober prober;
+  std::vector<std::unique_ptr<proxy::Worker>> workers;
+  std::unique_ptr<LoopCheck> loops;
+  std::unique_ptr<admin::HttpServer> probe;
+  std::unique_ptr<admin::HttpServer> admin;
+  std::vector<std::thread> threads;
+  std::atomic<std::uint64_t> refused_clients{0};
+  base::TimePoint drain_started{};
+  std::size_t workers_to_drain = 0;
+};
+
+Application::Application(config::Config config)
+    : impl_(std::make_unique<Impl>(std::move(config))) {}
+
+Application::~Application() = default;
+
+int Application::run() {
+  std::signal(SIGPIPE, SIG_IGN);
+  Impl& impl = *impl_;
+  raise_open_files(impl.config.maxclients + 2ULL * impl.config.upstream.pinned.max + 256);
+  impl.loops = std::make_unique<LoopCheck>(impl.workers);
+  if (!impl.open_listeners() || !impl.open_http()) {
+    base::flush_log();
+    return kExitFailed;
+  }
+  impl.prober.start();
+  impl.start_workers();
+  log_info("app", "{} started, process {}", impl.shared.version, ::getpid());
+  for (const std::string& line : config::describe(impl.config)) {
+    log_info("app", "{}", line);
+  }
+  net::find_zone(impl.io, impl.config, [&impl](std::string zone, std::string source) {
+    static_cast<void>(source);
+    impl.prober.set_own_zone(std::move(zone));
+  });
+  impl.wait_for_signal();
+  impl.io.run();
+  impl.stop_workers();
+  base::flush_log();
+  return kExitOk;
+}
+
+}  // namespace pannier::app

@@ -1,0 +1,177 @@
+#include "explain.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "introspection.hpp"
+#include "pannier/base/bytes.hpp"
+#include "pannier/proxy/local_commands.hpp"
+#include "pannier/resp/reply_writer.hpp"
+#include "request_handler.hpp"
+
+namespace pannier::proxy {
+namespace {
+
+std::string error(std::string_view text) {
+  std::string out;
+  resp::append_error(out, text);
+  return out;
+}
+
+const char* handling_text(const command::CommandSpec& row) {
+  switch (row.handling) {
+    case command::Handling::Forward:
+      return "forwarded on a shared lane";
+    case command::Handling::Local:
+      return "answered by Pannier";
+    case command::Handling::Transaction:
+    case command::Handling::Blocking:
+    case command::Handling::Subscribe:
+    case command::Handling::Wait:
+      return "sent on an exclusive connection";
+    case command::Handling::Refused:
+      return "refused: it would take over a shared connection";
+  }
+  return "";
+}
+
+std::string reads_text(const Context& context, const Session& session) {
+  if (session.listener().strong) {
+    return "primary (listener strong: true)";
+  }
+  if (session.listener().reads) {
+    return fmt::format("{} (listener {})",
+                       config::to_string(*session.listener().reads),
+                       session.listener().address.to_string());
+  }
+  return fmt::format("{} (pannier.yaml)", config::to_string(context.shared.config.reads));
+}
+
+std::string node_text(const Context& context, const route::Route& route) {
+  if (route.node == route::kNoNode) {
+    return "none";
+  }
+  const route::Node& node = context.topology->nodes[route.node];
+  return fmt::format("{} ({}{}{})",
+                     node.name,
+                     route::to_string(node.role),
+                     node.zone.empty() ? "" : ", zone ",
+                     node.zone);
+}
+
+std::string explain(Context& context,
+                    const Session& session,
+                    std::span<const std::string_view> request) {
+  const command::CommandSpec* row = command::find(request);
+  if (row == nullptr) {
+    const auto learned = context.learned.find(request[0], context.runtime.now);
+    if (learned.row == nullptr) {
+      return "command: unknown to Pannier; the server is asked with COMMAND INFO when it is used\n";
+    }
+    row = learned.row;
+  }
+  std::string out = fmt::format("command: {}\nhandling: {}\n", row->name, handling_text(*row));
+  if (row->handling == command::Handling::Local || row->handling == command::Handling::Refused) {
+    return out;
+  }
+  const bool arity = command::arity_fits(*row, request.size());
+  std::vector<std::string_view> keys;
+  const bool known =
+      command::extract_keys(*row, request, keys) == command::KeyStatus::Ok;
+  out += fmt::format("arguments: {}\n", arity ? "right number" : "wrong number: the server refuses");
+  out += fmt::format("keys: {}\n", known ? std::to_string(keys.size()) : "not known");
+  const route::Route route = row->handling == command::Handling::Forward
+                                 ? choose_node(context, session, *row, request)
+                                 : route::Route{context.topology->primary, route::RouteReason::Write};
+  out += fmt::format("reads: {}\n", reads_text(context, session));
+  out += fmt::format("node: {}\n", node_text(context, route));
+  out += fmt::format("because: {}\n", route::to_string(route.reason));
+  const bool heavy = row->has(command::kHeavy);
+  out += fmt::format("lane: {}\n", heavy ? "heavy, and this session for 10 s" : "light");
+  out += "near cache: none in this version\n";
+  return out;
+}
+
+std::string stats(const Context& context) {
+  const auto& metrics = context.runtime.metrics;
+  std::uint64_t requests = 0;
+  std::uint64_t errors = 0;
+  for (const auto& command : metrics.commands) {
+    requests += command.requests.value();
+    errors += command.errors.value();
+  }
+  std::string out = fmt::format(
+      "worker: {}\nsessions: {}\nsessions_blocked: {}\nsessions_waiting: {}\nrequests: {}\n"
+      "errors: {}\nbytes_received: {}\nbytes_sent: {}\nslots_in_flight: {}\nbuffer_bytes: {}\n"
+      "turns: {}\n",
+      context.worker,
+      metrics.sessions.value(),
+      metrics.sessions_blocked.value(),
+      metrics.sessions_waiting.value(),
+      requests,
+      errors,
+      metrics.bytes_received.value(),
+      metrics.bytes_sent.value(),
+      const_cast<Context&>(context).runtime.slots.in_use(),
+      context.runtime.blocks.used_bytes(),
+      metrics.turns.value());
+  return out;
+}
+
+}  // namespace
+
+std::string describe_topology(const Context& context) {
+  const route::Topology& topology = *context.topology;
+  std::string out = fmt::format("generation: {}\nown_zone: {}\nserver_version: {}\n",
+                                topology.generation,
+                                topology.own_zone.empty() ? "unknown" : topology.own_zone,
+                                topology.server_version);
+  for (const route::Node& node : topology.nodes) {
+    const auto& metrics = context.runtime.metrics.nodes.at(node.id);
+    out += fmt::format(
+        "node: {} role={} zone={} reachable={} ready={} offset={} lag_bytes={} rtt_us={} lanes={} "
+        "inflight={} pinned_used={} pinned_idle={} timeouts={} lost={}{}{}\n",
+        node.name,
+        route::to_string(node.role),
+        node.zone.empty() ? "unknown" : node.zone,
+        node.reachable ? "yes" : "no",
+        node.ready ? "yes" : "no",
+        node.offset,
+        node.lag_bytes,
+        node.rtt_us,
+        metrics.lanes.value(),
+        metrics.inflight.value(),
+        metrics.pinned.at(static_cast<std::size_t>(metrics::PinnedState::Used)).value(),
+        metrics.pinned.at(static_cast<std::size_t>(metrics::PinnedState::Idle)).value(),
+        metrics.timeouts.value(),
+        metrics.connections_lost.value(),
+        node.last_error.empty() ? "" : " error=",
+        node.last_error);
+  }
+  return out;
+}
+
+std::string pannier_command(Context& context,
+                            const Session& session,
+                            std::string_view subcommand,
+                            std::span<const std::string_view> arguments) {
+  std::string text;
+  if (subcommand == "explain") {
+    text = explain(context, session, arguments.subspan(2));
+  } else if (subcommand == "topology") {
+    text = describe_topology(context);
+  } else if (subcommand == "stats") {
+    text = stats(context);
+  } else if (subcommand == "version") {
+    text = context.shared.version;
+  } else {
+    return error(fmt::format("ERR PANNIER {} belongs to the near cache, which this version does not have",
+                             subcommand));
+  }
+  std::string out;
+  resp::append_verbatim(out, text, session.state.version);
+  return out;
+}
+
+}  // namespace pannier::proxy

@@ -1,0 +1,484 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "introspection.hpp"
+#include "pannier/base/bytes.hpp"
+#include "pannier/resp/reply_writer.hpp"
+#include "request_handler.hpp"
+
+// Requests that need a connection of their own (behaviour §2).
+namespace pannier::proxy {
+namespace {
+
+using command::CommandSpec;
+using command::Handling;
+
+constexpr std::string_view kLostTransaction =
+    "EXECABORT Transaction discarded because the upstream connection that held it was lost.";
+
+// RESET and QUIT leave any state; these four stay Pannier's own inside one.
+bool always_local(const CommandSpec& row) {
+  return row.name == "quit" || row.name == "reset";
+}
+
+// Inside MULTI or a RESP2 subscription the server decides about PING and the like.
+bool passes_as_it_is(const CommandSpec& row) {
+  return row.name == "ping" || row.name == "echo" || row.name == "select" || row.name == "role";
+}
+
+Step answer_error(Context& context, Session& session, std::string_view text) {
+  context.text.clear();
+  resp::append_error(context.text, text);
+  session.answer(context.text);
+  return Step::Done;
+}
+
+// EXEC, DISCARD and UNWATCH of a session that holds nothing are answered as Redis would.
+bool answer_without_state(Context& context, Session& session, const CommandSpec& row) {
+  if (row.handling != Handling::Transaction || session.pinned.connection != nullptr ||
+      session.pinned.lost) {
+    return false;
+  }
+  if (row.name == "exec" || row.name == "discard") {
+    static_cast<void>(answer_error(
+        context, session, row.name == "exec" ? "ERR EXEC without MULTI" : "ERR DISCARD without MULTI"));
+    return true;
+  }
+  if (row.name == "unwatch") {
+    session.answer("+OK\r\n");
+    return true;
+  }
+  return false;
+}
+
+// After the connection was lost in WATCH or MULTI: nothing is queued any more, EXEC fails.
+bool answer_after_loss(Context& context, Session& session, const CommandSpec& row) {
+  PinnedState& pinned = session.pinned;
+  if (!pinned.lost) {
+    return false;
+  }
+  if (row.name == "unwatch" && !pinned.multi) {
+    pinned.lost = false;
+    session.answer("+OK\r\n");
+    return true;
+  }
+  if (!pinned.multi) {
+    if (row.name == "multi") {
+      pinned.multi = true;
+      session.state.in_multi = true;
+      session.answer("+OK\r\n");
+      return true;
+    }
+    return false;
+  }
+  if (row.name == "exec" || row.name == "discard") {
+    pinned.lost = pinned.multi = session.state.in_multi = false;
+    pinned.written.clear();
+    if (row.name == "exec") {
+      static_cast<void>(answer_error(context, session, kLostTransaction));
+    } else {
+      session.answer("+OK\r\n");
+    }
+    return true;
+  }
+  refuse(context,
+         session,
+         metrics::Refusal::NotSent,
+         "UPSTREAM the connection that held this transaction was lost; EXEC will fail (not sent)");
+  return true;
+}
+
+void note_transaction(Session& session, const CommandSpec& row) {
+  PinnedState& pinned = session.pinned;
+  if (row.name == "multi") {
+    pinned.multi = true;
+  } else if (row.name == "exec" || row.name == "discard") {
+    pinned.multi = pinned.watching = false;
+    if (row.name == "discard") {
+      pinned.written.clear();
+      pinned.selected_in_multi = -1;
+    }
+  } else if (row.name == "watch" && !pinned.multi) {
+    pinned.watching = true;
+  } else if (row.name == "unwatch" && !pinned.multi) {
+    pinned.watching = false;
+  }
+  session.state.in_multi = pinned.multi;
+  session.state.watching = pinned.watching;
+}
+
+// A blocking command may take as long as it asked for, and a second more (behaviour 2.7).
+void prepare_blocking(Context& context, Session& session, std::int64_t ms, Outgoing& out) {
+  constexpr std::int64_t kLongest = 1LL << 40;
+  out.deadline = ms > 0 ? upstream::DeadlineKind::Timed : upstream::DeadlineKind::None;
+  out.due = context.runtime.now + std::chrono::milliseconds(std::clamp<std::int64_t>(ms, 0, kLongest)) +
+            std::chrono::seconds(1);
+  out.purpose = upstream::Purpose::Blocking;
+  ++session.pinned.blocking;
+  session.state.blocked = true;
+  context.runtime.metrics.sessions_blocked.add();
+}
+
+// WAIT counts from the offset of its connection's last command: PING brings that to now, after the
+// session's writes that other connections carried (behaviour 2.6). False: answered.
+bool prepare_wait(Context& context, Session& session, Outgoing& out) {
+  if (session.last_write_node != route::kNoNode &&
+      session.last_write_node != session.pinned.connection->node()) {
+    refuse(context,
+           session,
+           metrics::Refusal::NotSent,
+           "UPSTREAM the primary changed since this session's last write (not sent)");
+    release_pinned(context, session);
+    return false;
+  }
+  send_unseen(context, *session.pinned.connection, "*1\r\n$4\r\nPING\r\n");
+  prepare_blocking(context, session, base::parse_int(out.arguments.back()).value_or(0), out);
+  return true;
+}
+
+// CLIENT TRACKING ... REDIRECT id: the client names a session, the server wants its connection.
+bool map_redirect(Context& context,
+                  std::span<const std::string_view> request,
+                  std::string& mapped) {
+  std::vector<std::string> arguments(request.begin(), request.end());
+  std::vector<std::string_view> views;
+  for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (!base::equals_ignoring_case(arguments[i], "redirect")) {
+      continue;
+    }
+    const auto id = base::parse_int(arguments[i + 1]);
+    std::int64_t upstream_id = 0;
+    context.sessions.for_each([&](const Session& other) {
+      if (id && other.state.id == static_cast<std::uint64_t>(*id) &&
+          other.pinned.connection != nullptr) {
+        upstream_id = other.pinned.connection->upstream_id();
+      }
+    });
+    if (upstream_id == 0) {
+      return false;
+    }
+    arguments[i + 1] = std::to_string(upstream_id);
+  }
+  views.assign(arguments.begin(), arguments.end());
+  mapped.clear();
+  resp::append_request(mapped, views);
+  return true;
+}
+
+bool uses_multi_reserve(const CommandSpec& row) { return row.handling == Handling::Transaction; }
+
+// In RESP2 a subscriber may say little; the server knows what, but Pannier's own commands would
+// never reach it.
+bool refused_to_subscriber(Context& context, Session& session, const CommandSpec& row) {
+  if (session.state.version == resp::Version::Resp3 || !session.pinned.subscribed() ||
+      row.handling != Handling::Local || row.name == "ping" || always_local(row)) {
+    return false;
+  }
+  static_cast<void>(answer_error(
+      context,
+      session,
+      fmt::format("ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+                  "RESET are allowed in this context",
+                  row.name)));
+  return true;
+}
+
+// Pannier's own commands cannot be queued upstream. As with what Redis forbids there, the
+// transaction fails: a GET without a key makes the server see to that.
+Step refuse_in_multi(Context& context, Session& session) {
+  send_unseen(context, *session.pinned.connection, "*1\r\n$3\r\nGET\r\n");
+  return answer_error(context, session, "ERR Command not allowed inside a transaction");
+}
+
+// False: answered.
+bool prepare_tracking(Context& context, Session& session, Outgoing& out) {
+  if (!map_redirect(context, out.arguments, context.text)) {
+    release_pinned(context, session);
+    static_cast<void>(answer_error(
+        context, session, "ERR The client ID you want redirect to does not exist"));
+    return false;
+  }
+  out.frame = context.text;
+  out.fate = upstream::Fate::Whole;
+  out.purpose = upstream::Purpose::Tracking;
+  session.pinned.tracking =
+      out.arguments.size() > 2 && base::equals_ignoring_case(out.arguments[2], "on");
+  return true;
+}
+
+void prepare_transaction(Session& session, Outgoing& out) {
+  if (out.row->name == "exec") {
+    out.deadline = upstream::DeadlineKind::Slow;
+    out.purpose = upstream::Purpose::Exec;
+    out.fate = session.pinned.selected_in_multi >= 0 ? upstream::Fate::Whole
+                                                     : upstream::Fate::Forward;
+  }
+  note_transaction(session, *out.row);
+}
+
+// Sets what is special about a request on an exclusive connection. `count` is the number of its
+// arguments, of which a large request shows only the first. False: answered.
+bool prepare(Context& context, Session& session, std::size_t count, Outgoing& out) {
+  const CommandSpec& row = *out.row;
+  PinnedState& pinned = session.pinned;
+  out.deadline = row.has(command::kHeavy)      ? upstream::DeadlineKind::Slow
+                 : row.has(command::kReadOnly) ? upstream::DeadlineKind::Read
+                                               : upstream::DeadlineKind::Write;
+  if (row.name == "client|tracking") {
+    return prepare_tracking(context, session, out);
+  }
+  if (row.handling == Handling::Transaction) {
+    prepare_transaction(session, out);
+  } else if (pinned.multi) {
+    if (row.name == "select") {
+      pinned.selected_in_multi = base::parse_int(out.arguments.back()).value_or(-1);
+    }
+  } else if (row.handling == Handling::Subscribe) {
+    out.is_subscribe = true;
+    out.confirmations = static_cast<std::uint32_t>(count - 1);
+    out.deadline = upstream::DeadlineKind::None;
+    ++pinned.subscribing;
+  } else if (row.handling == Handling::Wait) {
+    return prepare_wait(context, session, out);
+  } else if (command::may_block(row, out.arguments)) {
+    const bool whole = out.arguments.size() == count;
+    prepare_blocking(
+        context, session, whole ? command::block_milliseconds(row, out.arguments) : 0, out);
+  }
+  return true;
+}
+
+// The row of a request over 64 KiB; null when Pannier would have to hold it to answer it.
+const CommandSpec* large_row(const Session& session, std::span<const std::string_view> head) {
+  static constexpr CommandSpec kUnknown{
+      "unknown", -1, 0, command::KeyRule::None, 0, 0, 0, Handling::Forward};
+  if (head.empty() || !session.state.authenticated) {
+    return nullptr;
+  }
+  const CommandSpec* row = command::find(head);
+  if (row == nullptr) {
+    return &kUnknown;
+  }
+  const bool mirrored = row->name == "ping" || row->name == "echo";
+  const bool own = row->handling == Handling::Local || row->handling == Handling::Refused ||
+                   row->handling == Handling::Wait;
+  return own && !mirrored ? nullptr : row;
+}
+
+void start_waiting(Context& context, Session& session) {
+  if (session.wait_until != base::TimePoint{}) {
+    return;
+  }
+  session.wait_until = context.runtime.now + context.shared.config.upstream.pinned.wait;
+  context.runtime.metrics.sessions_waiting.add();
+  context.runtime.timers.add(session.wait_until, [&context, ref = session.ref()] {
+    if (Session* waiting = context.sessions.find(ref)) {
+      waiting->wake(Waiting::Pinned);
+    }
+  });
+}
+
+void stop_waiting(Context& context, Session& session) {
+  if (session.wait_until != base::TimePoint{}) {
+    session.wait_until = {};
+    context.runtime.metrics.sessions_waiting.sub();
+  }
+}
+
+}  // namespace
+
+bool needs_pinned(const Session& session,
+                  const CommandSpec& row,
+                  std::span<const std::string_view> arguments) {
+  if (always_local(row)) {
+    return false;
+  }
+  if (row.handling == Handling::Local && row.name != "client|tracking") {
+    const bool inside = session.pinned.multi || (session.pinned.subscribed() &&
+                                                 session.state.version == resp::Version::Resp2);
+    return inside;
+  }
+  if (row.name == "client|tracking") {
+    return true;
+  }
+  return session.pinned.connection != nullptr || session.pinned.lost ||
+         row.handling == Handling::Transaction || row.handling == Handling::Subscribe ||
+         row.handling == Handling::Wait || command::may_block(row, arguments);
+}
+
+Step handle_pinned(Context& context,
+                   Session& session,
+                   const CommandSpec& row,
+                   const resp::Request& request) {
+  if (answer_without_state(context, session, row) || answer_after_loss(context, session, row)) {
+    return Step::Done;
+  }
+  if (row.handling == Handling::Local && session.pinned.subscribing > 0) {
+    session.wait_for(Waiting::Order);  // until it is known whether the session is subscribed
+    return Step::Wait;
+  }
+  if (refused_to_subscriber(context, session, row)) {
+    return Step::Done;
+  }
+  if (session.pinned.multi && !passes_as_it_is(row) &&
+      (row.handling == Handling::Local || row.handling == Handling::Subscribe)) {
+    return refuse_in_multi(context, session);
+  }
+  if (session.pinned.connection == nullptr) {
+    const Step step = take_pinned(context, session, uses_multi_reserve(row));
+    if (step == Step::Wait || session.pinned.connection == nullptr) {
+      return step;
+    }
+  }
+  Outgoing out;
+  out.row = &row;
+  out.arguments = request.arguments;
+  out.frame = frame_of(context, request);
+  if (prepare(context, session, request.arguments.size(), out)) {
+    send(context, session, *session.pinned.connection, out);
+  }
+  return Step::Done;
+}
+
+Step take_pinned(Context& context, Session& session, bool for_multi) {
+  if (session.in_flight() > 0) {
+    session.wait_for(Waiting::Order);
+    return Step::Wait;
+  }
+  const route::Topology& topology = *context.topology;
+  if (!topology.has_primary()) {
+    if (topology.generation == 0) {
+      session.wait_for(Waiting::Topology);
+      return Step::Wait;
+    }
+    refuse(context,
+           session,
+           metrics::Refusal::NotSent,
+           "UPSTREAM no primary is known; see PANNIER TOPOLOGY (not sent)");
+    return Step::Done;
+  }
+  upstream::Connection* connection = nullptr;
+  const auto taken = context.pinned.take(
+      {topology.primary, session.state.db, session.state.version}, for_multi, connection);
+  if (taken == upstream::PinnedPool::Taken::Yes) {
+    stop_waiting(context, session);
+    session.pinned.connection = connection;
+    session.pinned.dirty = false;
+    context.pinned_owners[connection] = session.ref();
+    return Step::Done;
+  }
+  if (taken == upstream::PinnedPool::Taken::Full &&
+      (session.wait_until == base::TimePoint{} || context.runtime.now < session.wait_until)) {
+    start_waiting(context, session);
+    context.pinned_waiters.push_back(session.ref());
+    session.wait_for(Waiting::Pinned);
+    return Step::Wait;
+  }
+  stop_waiting(context, session);
+  refuse(context,
+         session,
+         taken == upstream::PinnedPool::Taken::Full ? metrics::Refusal::PinnedWait
+                                                    : metrics::Refusal::NotSent,
+         taken == upstream::PinnedPool::Taken::Full
+             ? std::string("UPSTREAM no exclusive connection became free within pinned.wait; raise "
+                           "pinned.max (not sent)")
+             : fmt::format("UPSTREAM node {} is away: {} (not sent)",
+                           topology.nodes[topology.primary].name,
+                           context.pinned.why_not()));
+  return Step::Done;
+}
+
+void release_pinned(Context& context, Session& session) {
+  PinnedState& pinned = session.pinned;
+  if (!pinned.can_release() || pinned.connection->is_closed()) {
+    return;  // a closed one is taken away by on_closed
+  }
+  upstream::Connection* connection = std::exchange(pinned.connection, nullptr);
+  context.pinned_owners.erase(connection);
+  if (pinned.dirty || connection->in_flight() > 0) {
+    context.pinned.discard(*connection);
+  } else {
+    context.pinned.give_back(*connection);
+  }
+  pinned.dirty = false;
+  wake_pinned_waiter(context);
+}
+
+void drop_pinned(Context& context, Session& session) {
+  stop_waiting(context, session);
+  PinnedState& pinned = session.pinned;
+  if (pinned.connection == nullptr) {
+    return;
+  }
+  if (pinned.can_release()) {
+    release_pinned(context, session);
+    return;
+  }
+  upstream::Connection* connection = std::exchange(pinned.connection, nullptr);
+  context.pinned_owners.erase(connection);
+  if (pinned.blocking > 0) {
+    context.runtime.metrics.sessions_blocked.sub(pinned.blocking);
+  }
+  pinned = {};
+  session.state.blocked = session.state.in_multi = session.state.watching = false;
+  context.pinned.discard(*connection);
+  wake_pinned_waiter(context);
+}
+
+void wake_pinned_waiter(Context& context) {
+  while (!context.pinned_waiters.empty()) {
+    Session* waiting = context.sessions.find(context.pinned_waiters.front());
+    context.pinned_waiters.pop_front();
+    if (waiting != nullptr && waiting->waiting() == Waiting::Pinned) {
+      waiting->wake(Waiting::Pinned);
+      return;
+    }
+  }
+}
+
+Step begin_upload(Context& context,
+                  Session& session,
+                  std::span<const std::string_view> head,
+                  std::size_t announced_arguments) {
+  const CommandSpec* row = large_row(session, head);
+  if (row == nullptr) {
+    session.close_after_replies(metrics::CloseReason::Protocol);
+    return answer_error(context,
+                        session,
+                        "ERR Protocol error: this command takes no arguments over 64KiB");
+  }
+  PinnedState& pinned = session.pinned;
+  if (pinned.lost && pinned.multi) {
+    static_cast<void>(answer_after_loss(context, session, *row));
+    pinned.uploading = true;
+    return Step::Done;
+  }
+  if (pinned.connection == nullptr) {
+    const Step step = take_pinned(context, session, uses_multi_reserve(*row));
+    if (step == Step::Wait) {
+      return step;
+    }
+    if (pinned.connection == nullptr) {
+      pinned.uploading = true;  // answered: the bytes that follow are dropped
+      return Step::Done;
+    }
+  }
+  if (!pinned.connection->is_open()) {
+    session.wait_for(Waiting::Pinned);
+    return Step::Wait;
+  }
+  Outgoing out;
+  out.row = row;
+  out.arguments = head;
+  if (prepare(context, session, announced_arguments, out)) {
+    out.deadline = upstream::DeadlineKind::None;  // as long as the client sends
+    send(context, session, *pinned.connection, out);
+  }
+  pinned.uploading = true;
+  return Step::Done;
+}
+
+}  // namespace pannier::proxy

@@ -1,0 +1,400 @@
+#include "reply_router.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "introspection.hpp"
+#include "pannier/base/log.hpp"
+#include "pannier/resp/reply_writer.hpp"
+#include "request_handler.hpp"
+
+namespace pannier::proxy {
+namespace {
+
+constexpr auto kHeavyFor = std::chrono::seconds(10);
+
+bool is_pinned_by(const Session& session, const upstream::Connection& connection) {
+  return session.pinned.connection == &connection;
+}
+
+std::string error_reply(std::string_view text) {
+  std::string out;
+  resp::append_error(out, text);
+  return out;
+}
+
+}  // namespace
+
+void ReplyRouter::on_opened(upstream::Connection& connection) {
+  Context& context = *context_;
+  if (context.lanes.owns(connection)) {
+    context.lanes.opened(connection);
+    const std::uint32_t db = connection.spec().db;
+    if (std::find(context.known_databases.begin(), context.known_databases.end(), db) ==
+        context.known_databases.end()) {
+      context.known_databases.push_back(db);
+    }
+    if (db != 0) {
+      context.sessions.for_each([](Session& session) { session.wake(Waiting::Database); });
+    }
+    return;
+  }
+  const auto owner = context.pinned_owners.find(&connection);
+  if (owner != context.pinned_owners.end()) {
+    if (Session* session = context.sessions.find(owner->second)) {
+      session->wake(Waiting::Pinned);
+    }
+  }
+}
+
+void ReplyRouter::on_reply(upstream::Connection& connection,
+                           upstream::SlotIndex index,
+                           std::string_view bytes,
+                           char type,
+                           bool last) {
+  upstream::Slot& slot = context_->runtime.slots[index];
+  note_reply(connection, index, bytes, type, last);
+  if (last) {
+    settle(connection, index);
+  }
+  if (slot.fate == upstream::Fate::Swallow) {
+    return;
+  }
+  Session* session = context_->sessions.find(slot.session);
+  if (session == nullptr || slot.fate == upstream::Fate::Abandoned) {
+    if (session != nullptr && last) {
+      finish(connection, slot, *session);
+    }
+    return;
+  }
+  if (slot.fate == upstream::Fate::Whole) {
+    give_whole(*session, index, bytes);
+  } else {
+    give(*session, slot, bytes, last);
+  }
+  if (last) {
+    finish(connection, slot, *session);
+  } else if (session->output_bytes() > Session::kPauseAt && !connection.paused()) {
+    hold_up(connection, *session);
+  }
+}
+
+// What is counted about a reply, and what Pannier itself reads out of it.
+void ReplyRouter::note_reply(upstream::Connection& connection,
+                             upstream::SlotIndex index,
+                             std::string_view bytes,
+                             char type,
+                             bool last) {
+  upstream::Slot& slot = context_->runtime.slots[index];
+  auto& metrics = context_->runtime.metrics;
+  if (type == '-' && last) {
+    metrics.commands.at(slot.row).errors.add();
+    if (bytes.starts_with("-READONLY") && context_->shared.refresh_topology) {
+      context_->shared.refresh_topology();
+    }
+  }
+  if (!last || bytes.size() > 64 * 1024) {
+    if (Session* session = context_->sessions.find(slot.session)) {
+      session->heavy_until = context_->runtime.now + kHeavyFor;
+    }
+  }
+  if (!last) {
+    // It makes progress: only `slow` may end it.
+    context_->runtime.deadlines.remove(index);
+    return;
+  }
+  if (slot.fate == upstream::Fate::Abandoned) {
+    metrics.nodes.at(connection.node()).late_replies.add();
+    return;
+  }
+  const auto elapsed = context_->runtime.now - slot.start;
+  metrics.upstream_duration.observe(elapsed);
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
+  metrics.commands.at(slot.row).duration_us.add(static_cast<std::uint64_t>(us.count()));
+  if (us >= context_->shared.config.slowlog.slower_than &&
+      slot.fate != upstream::Fate::Swallow && slot.purpose != upstream::Purpose::Blocking) {
+    log_slow(*context_, connection, slot, us);
+  }
+}
+
+// The request is over, whoever hears of it: its deadline, the read-your-writes marks, the gauges.
+void ReplyRouter::settle(upstream::Connection& connection, upstream::SlotIndex index) {
+  Context& context = *context_;
+  upstream::Slot& slot = context.runtime.slots[index];
+  context.runtime.deadlines.remove(index);
+  context.runtime.metrics.nodes.at(connection.node()).inflight.sub();
+  if (slot.marks_all) {
+    context.shared.recent_writes.end_all(context.runtime.now);
+  }
+  if (slot.marks_keys) {
+    const auto several = context.written_keys.find(index);
+    if (several == context.written_keys.end()) {
+      context.shared.recent_writes.end(slot.key_hash, context.runtime.now);
+      return;
+    }
+    for (const std::uint64_t hash : several->second) {
+      context.shared.recent_writes.end(hash, context.runtime.now);
+    }
+    context.written_keys.erase(several);
+  }
+}
+
+// The session has one thing less in flight.
+void ReplyRouter::finish(upstream::Connection& connection, upstream::Slot& slot, Session& session) {
+  if (is_pinned_by(session, connection)) {
+    PinnedState& pinned = session.pinned;
+    pinned.in_flight -= pinned.in_flight > 0 ? 1 : 0;
+    if (slot.purpose == upstream::Purpose::Blocking && pinned.blocking > 0) {
+      --pinned.blocking;
+      session.state.blocked = pinned.blocking > 0;
+      context_->runtime.metrics.sessions_blocked.sub();
+    }
+    if (slot.is_subscribe && pinned.subscribing > 0) {
+      --pinned.subscribing;
+      const upstream::Subscriptions& counts = connection.pipeline().subscriptions();
+      session.state.channels = counts.channels;
+      session.state.patterns = counts.patterns;
+      session.state.shard_channels = counts.shard_channels;
+    }
+    release_pinned(*context_, session);
+  } else {
+    Binding& binding = session.binding(connection.node());
+    binding.in_flight -= binding.in_flight > 0 ? 1 : 0;
+    binding.writes -= slot.is_write && binding.writes > 0 ? 1 : 0;
+    if (connection.in_flight() == 0) {
+      context_->lanes.answered(connection);
+    }
+  }
+  session.wake(Waiting::Order);
+  if (session.replies().pending() < Session::kMaxPending / 2) {
+    session.wake(Waiting::Output);
+  }
+}
+
+void ReplyRouter::give(Session& session,
+                       const upstream::Slot& slot,
+                       std::string_view bytes,
+                       bool last) {
+  session.reply(slot.place, slot.silent ? std::string_view{} : bytes, last);
+}
+
+void ReplyRouter::give_whole(Session& session,
+                             upstream::SlotIndex index,
+                             std::string_view bytes) {
+  const upstream::Slot& slot = context_->runtime.slots[index];
+  switch (slot.purpose) {
+    case upstream::Purpose::Learn:
+      learn_command(*context_, index, bytes);
+      session.wake(Waiting::Learning);
+      return;
+    case upstream::Purpose::Info:
+      give(session, slot, with_info_section(*context_, bytes), true);
+      return;
+    case upstream::Purpose::Exec:
+      if (bytes.starts_with('*') && !bytes.starts_with("*-1")) {
+        session.state.db = static_cast<std::uint32_t>(session.pinned.selected_in_multi);
+        session.pinned.dirty = true;
+      }
+      session.pinned.selected_in_multi = -1;
+      break;
+    case upstream::Purpose::Tracking:
+      if (bytes.starts_with('-')) {
+        session.pinned.tracking = session.state.tracking;
+      }
+      session.state.tracking = session.pinned.tracking;
+      break;
+    default:
+      break;
+  }
+  give(session, slot, bytes, true);
+}
+
+void ReplyRouter::on_push(upstream::Connection& connection, std::string_view bytes) {
+  const auto owner = context_->pinned_owners.find(&connection);
+  if (owner == context_->pinned_owners.end()) {
+    return;
+  }
+  Session* session = context_->sessions.find(owner->second);
+  if (session == nullptr) {
+    return;
+  }
+  session->push(bytes);
+  if (session->output_bytes() > Session::kPauseAt && !connection.paused()) {
+    session->pause(connection);
+  }
+}
+
+// A large reply whose client does not read holds up a shared lane: the lane takes nothing new, and
+// reads of others that wait behind are sent again on a new one. Their writes wait: a write is never
+// sent twice.
+void ReplyRouter::hold_up(upstream::Connection& connection, Session& session) {
+  session.pause(connection);
+  if (!context_->lanes.owns(connection)) {
+    return;
+  }
+  context_->lanes.retire(connection);
+  std::vector<upstream::SlotIndex> waiting;
+  connection.pipeline().for_each([&](upstream::SlotIndex index) { waiting.push_back(index); });
+  for (const upstream::SlotIndex index : waiting) {
+    const upstream::Slot& slot = context_->runtime.slots[index];
+    const Session* asker = context_->sessions.find(slot.session);
+    if (asker != nullptr && asker != &session && slot.fate == upstream::Fate::Forward &&
+        !slot.is_write && slot.length > 0 && asker->writes_in_flight() == 0) {
+      send_again(connection, index);
+    }
+  }
+}
+
+void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex index) {
+  Context& context = *context_;
+  const upstream::Slot old = context.runtime.slots[index];
+  Session& asker = *context.sessions.find(old.session);
+  upstream::Connection* lane = context.lanes.pick(from.spec(), asker.ref().index, false);
+  if (lane == nullptr || lane == &from) {
+    return;
+  }
+  std::string request;
+  from.pipeline().copy_request(old, request);
+  const upstream::SlotIndex copy = context.runtime.slots.take();
+  upstream::Slot& fresh = context.runtime.slots[copy];
+  const auto line = fresh.next_in_line;
+  fresh = old;
+  fresh.next_in_line = line;
+  context.runtime.deadlines.remove(index);
+  context.runtime.slots[index].fate = upstream::Fate::Swallow;
+  context.runtime.deadlines.add(copy);
+  asker.binding(from.node()).lane = lane;
+  context.runtime.metrics.nodes.at(from.node()).inflight.add();
+  if (!lane->send(copy, request)) {
+    lose_unsent(context, *lane, copy);
+  }
+}
+
+void ReplyRouter::on_lost(upstream::Connection& connection,
+                          upstream::SlotIndex index,
+                          bool was_sent) {
+  upstream::Slot& slot = context_->runtime.slots[index];
+  settle(connection, index);
+  if (slot.fate == upstream::Fate::Swallow) {
+    return;
+  }
+  Session* session = context_->sessions.find(slot.session);
+  if (session == nullptr) {
+    return;
+  }
+  if (slot.purpose == upstream::Purpose::Learn) {
+    learn_command(*context_, index, {});
+    session->wake(Waiting::Learning);
+  } else if (slot.fate != upstream::Fate::Abandoned) {
+    if (slot.started) {
+      // Half a reply has left: nothing that is said now could be understood.
+      session->close(metrics::CloseReason::UpstreamLost);
+      return;
+    }
+    const auto reason = was_sent ? metrics::Refusal::MayHaveRun : metrics::Refusal::NotSent;
+    auto& metrics = context_->runtime.metrics;
+    metrics.refusals.at(static_cast<std::size_t>(reason)).add();
+    metrics.commands.at(slot.row).errors.add();
+    give(*session,
+         slot,
+         error_reply(fmt::format("UPSTREAM lost node {}: {} ({})",
+                                 connection.node_name(),
+                                 connection.close_reason(),
+                                 was_sent ? "may have run" : "not sent")),
+         true);
+  }
+  if (is_pinned_by(*session, connection) &&
+      (slot.purpose == upstream::Purpose::Blocking || slot.is_subscribe)) {
+    session->close_after_replies(metrics::CloseReason::UpstreamLost);
+  }
+  finish(connection, slot, *session);
+}
+
+void ReplyRouter::on_closed(upstream::Connection& connection) {
+  Context& context = *context_;
+  if (connection.paused()) {
+    context.sessions.for_each([&](Session& session) { session.forget(connection); });
+  }
+  if (context.pinned.closed(connection)) {
+    const auto owner = context.pinned_owners.find(&connection);
+    if (owner != context.pinned_owners.end()) {
+      Session* session = context.sessions.find(owner->second);
+      context.pinned_owners.erase(owner);
+      if (session != nullptr && is_pinned_by(*session, connection)) {
+        lose_pinned(connection, *session);
+      }
+    }
+    wake_pinned_waiter(context);
+  } else {
+    context.lanes.closed(connection);
+    if (connection.spec().db != 0) {
+      context.sessions.for_each([](Session& session) { session.wake(Waiting::Database); });
+    }
+  }
+  if (context.shared.refresh_topology && connection.opened_at() != base::TimePoint{} &&
+      !context.shared.draining) {
+    context.shared.refresh_topology();
+  }
+}
+
+// Behaviour 2.4: who holds state that is lost silently is closed; a transaction fails at EXEC.
+void ReplyRouter::lose_pinned(upstream::Connection& connection, Session& session) {
+  PinnedState& pinned = session.pinned;
+  const bool state_lost = pinned.holds_client_state();
+  pinned.connection = nullptr;
+  pinned.in_flight = 0;
+  if (state_lost) {
+    base::log_warn("session",
+                   "client {} is closed: node {}, which held its subscription, tracking or blocked "
+                   "command, was lost: {}",
+                   session.state.remote_address,
+                   connection.node_name(),
+                   connection.close_reason());
+    session.close_after_replies(metrics::CloseReason::UpstreamLost);
+    return;
+  }
+  pinned.lost = pinned.multi || pinned.watching;
+  pinned.watching = false;
+  session.wake(Waiting::Pinned);
+}
+
+void ReplyRouter::on_drained(upstream::Connection& connection) {
+  const auto owner = context_->pinned_owners.find(&connection);
+  if (owner != context_->pinned_owners.end()) {
+    if (Session* session = context_->sessions.find(owner->second)) {
+      session->upload_drained();
+    }
+  }
+  context_->sessions.for_each([](Session& session) { session.wake(Waiting::Lane); });
+}
+
+void ReplyRouter::time_out(upstream::SlotIndex index) {
+  upstream::Slot& slot = context_->runtime.slots[index];
+  auto& metrics = context_->runtime.metrics;
+  metrics.nodes.at(slot.node).timeouts.add();
+  Session* session = context_->sessions.find(slot.session);
+  slot.fate = upstream::Fate::Abandoned;
+  if (session == nullptr) {
+    return;
+  }
+  if (slot.purpose == upstream::Purpose::Learn) {
+    learn_command(*context_, index, {});
+    session->wake(Waiting::Learning);
+    return;
+  }
+  const auto reason =
+      slot.in_backlog ? metrics::Refusal::NotSent : metrics::Refusal::MayHaveRun;
+  metrics.refusals.at(static_cast<std::size_t>(reason)).add();
+  metrics.commands.at(slot.row).errors.add();
+  give(*session,
+       slot,
+       error_reply(slot.in_backlog
+                       ? "UPSTREAM no connection within the deadline (not sent)"
+                       : "UPSTREAM no reply within the deadline (may have run)"),
+       true);
+}
+
+}  // namespace pannier::proxy

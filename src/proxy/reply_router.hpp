@@ -1,0 +1,52 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "pannier/proxy/context.hpp"
+#include "pannier/upstream/connection.hpp"
+
+namespace pannier::proxy {
+
+// The way back: takes what upstream connections say to the sessions that asked, in their places.
+// One per worker, on its thread.
+class ReplyRouter final : public upstream::ConnectionEvents {
+ public:
+  // The context is made after its router.
+  void bind(Context& context) { context_ = &context; }
+
+  void on_opened(upstream::Connection& connection) override;
+  void on_reply(upstream::Connection& connection,
+                upstream::SlotIndex index,
+                std::string_view bytes,
+                char type,
+                bool last) override;
+  void on_push(upstream::Connection& connection, std::string_view bytes) override;
+  void on_lost(upstream::Connection& connection, upstream::SlotIndex index, bool was_sent) override;
+  void on_closed(upstream::Connection& connection) override;
+  void on_drained(upstream::Connection& connection) override;
+
+  // Answers a request whose time is over; its slot stays in the line, its reply will be dropped.
+  void time_out(upstream::SlotIndex index);
+
+ private:
+  void settle(upstream::Connection& connection, upstream::SlotIndex index);
+  void finish(upstream::Connection& connection, upstream::Slot& slot, Session& session);
+  void give(Session& session,
+            const upstream::Slot& slot,
+            std::string_view bytes,
+            bool last);
+  void give_whole(Session& session, upstream::SlotIndex index, std::string_view bytes);
+  void note_reply(upstream::Connection& connection,
+                  upstream::SlotIndex index,
+                  std::string_view bytes,
+                  char type,
+                  bool last);
+  void hold_up(upstream::Connection& connection, Session& session);
+  void send_again(upstream::Connection& from, upstream::SlotIndex index);
+  void lose_pinned(upstream::Connection& connection, Session& session);
+
+  Context* context_ = nullptr;
+};
+
+}  // namespace pannier::proxy

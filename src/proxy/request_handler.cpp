@@ -1,0 +1,389 @@
+#include "request_handler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "introspection.hpp"
+#include "pannier/base/bytes.hpp"
+#include "pannier/proxy/local_commands.hpp"
+#include "pannier/resp/reply_writer.hpp"
+
+namespace pannier::proxy {
+namespace {
+
+using command::CommandSpec;
+using command::Handling;
+
+constexpr auto kHeavyFor = std::chrono::seconds(10);  // a session stays on the heavy lane
+constexpr std::size_t kLaneFull = 4 * 1024 * 1024;    // unsent bytes
+
+// For a command that neither the table nor the server knows: the server words its own refusal.
+constexpr CommandSpec kUnknownRow{
+    "unknown", -1, 0, command::KeyRule::None, 0, 0, 0, Handling::Forward};
+
+Step wait(Session& session, Waiting reason) {
+  session.wait_for(reason);
+  return Step::Wait;
+}
+
+// Null while the server is asked what the command is.
+const CommandSpec* identify(Context& context, Session& session, const resp::Request& request) {
+  if (const CommandSpec* row = command::find(request.arguments)) {
+    return row;
+  }
+  const auto known = context.learned.find(request.arguments[0], context.runtime.now);
+  if (known.status == command::LearnedCommands::Status::Known) {
+    return known.row;
+  }
+  if (known.status == command::LearnedCommands::Status::Unknown || !context.topology->has_primary()) {
+    return &kUnknownRow;
+  }
+  const route::NodeId primary = context.topology->primary;
+  upstream::Connection* lane =
+      context.lanes.pick({primary, 0, resp::Version::Resp2}, session.ref().index, false);
+  if (lane == nullptr) {
+    return &kUnknownRow;
+  }
+  ask_about_command(context, session, *lane, request.arguments[0]);
+  session.wait_for(Waiting::Learning);
+  return nullptr;
+}
+
+// Commands that only make sense on a connection of one's own; with wrong arguments the server would
+// refuse them, a newer one perhaps not, so Pannier does it.
+bool needs_right_arity(const CommandSpec& row) {
+  return row.handling != Handling::Forward;
+}
+
+bool refused(Context& context, Session& session, const CommandSpec& row, const resp::Request& request) {
+  if (needs_auth(row, session.state)) {
+    refuse(context, session, metrics::Refusal::Auth, "NOAUTH Authentication required.");
+    return true;
+  }
+  if (row.handling == Handling::Refused) {
+    refuse(context,
+           session,
+           metrics::Refusal::Denied,
+           fmt::format("NOPERM [pannier rule=replication] '{}' would take over a shared connection",
+                       row.name));
+    return true;
+  }
+  if (needs_right_arity(row) && !session.pinned.multi &&
+      !command::arity_fits(row, request.arguments.size())) {
+    context.text.clear();
+    append_wrong_arity(context.text, row);
+    session.answer(context.text);
+    return true;
+  }
+  return false;
+}
+
+bool is_paused(const Context& context, const CommandSpec& row) {
+  return context.runtime.now < context.paused_until &&
+         (!context.pause_writes_only || row.has(command::kWrite | command::kMayReplicate)) &&
+         row.handling != Handling::Local;
+}
+
+bool counts_as_write(const CommandSpec& row) { return !row.has(command::kReadOnly); }
+
+// Behaviour 1.3: what is not a plain read leaves after the session's reads on other nodes were
+// answered.
+bool order_allows(const Session& session, const CommandSpec& row, route::NodeId node) {
+  if (!counts_as_write(row)) {
+    return true;
+  }
+  return std::all_of(
+      session.bindings.begin(), session.bindings.end(), [node](const Binding& binding) {
+        return binding.node == node || binding.in_flight == 0;
+      });
+}
+
+upstream::DeadlineKind deadline_of(const CommandSpec& row) {
+  if (row.has(command::kHeavy)) {
+    return upstream::DeadlineKind::Slow;
+  }
+  return counts_as_write(row) ? upstream::DeadlineKind::Write : upstream::DeadlineKind::Read;
+}
+
+config::Reads reads_of(const Context& context, const Session& session) {
+  if (session.listener().strong) {
+    return config::Reads::Primary;
+  }
+  return session.listener().reads.value_or(context.shared.config.reads);
+}
+
+// The session's lane to a node: the one it is on while anything is in flight there, else the one
+// that its kind of traffic belongs to. Null when there is none, or with `waiting` set.
+upstream::Connection* lane_for(Context& context, Session& session, route::NodeId node) {
+  Binding& binding = session.binding(node);
+  if (binding.in_flight > 0) {
+    if (context.lanes.is_retired(*binding.lane)) {
+      session.wait_for(Waiting::Order);
+      return nullptr;
+    }
+    return binding.lane;
+  }
+  const bool heavy = context.runtime.now < session.heavy_until;
+  upstream::Connection* lane = context.lanes.pick(
+      {node, session.state.db, session.state.version}, session.ref().index, heavy);
+  binding.lane = lane;
+  return lane;
+}
+
+bool is_info(const CommandSpec& row) {
+  static const CommandSpec* const kInfo = command::find("info");
+  return &row == kInfo;
+}
+
+// Nothing can serve it: INFO is answered by Pannier, so that clients that ask at their start can go
+// on; the rest is refused.
+Step refuse_away(Context& context,
+                 Session& session,
+                 const CommandSpec& row,
+                 const resp::Request& request,
+                 std::string_view why) {
+  if (is_info(row)) {
+    session.answer(local_info(context, session, request.arguments));
+  } else {
+    refuse(context, session, metrics::Refusal::NotSent, fmt::format("UPSTREAM {} (not sent)", why));
+  }
+  return Step::Done;
+}
+
+void count_zone(Context& context, const route::Route& route) {
+  const route::Topology& topology = *context.topology;
+  if (topology.own_zone.empty() || topology.nodes[route.node].zone.empty()) {
+    return;
+  }
+  auto& metrics = context.runtime.metrics;
+  (topology.nodes[route.node].zone == topology.own_zone ? metrics.reads_same_zone
+                                                        : metrics.reads_cross_zone)
+      .add();
+}
+
+Step forward(Context& context,
+             Session& session,
+             const CommandSpec& row,
+             const resp::Request& request) {
+  const route::Route route = choose_node(context, session, row, request.arguments);
+  if (route.node == route::kNoNode) {
+    if (context.topology->generation == 0) {
+      return wait(session, Waiting::Topology);
+    }
+    return refuse_away(
+        context, session, row, request, "no primary is known; see PANNIER TOPOLOGY");
+  }
+  if (!order_allows(session, row, route.node)) {
+    return wait(session, Waiting::Order);
+  }
+  upstream::Connection* lane = lane_for(context, session, route.node);
+  if (lane == nullptr && session.waiting() != Waiting::Nothing) {
+    return Step::Wait;
+  }
+  if (lane == nullptr) {
+    return refuse_away(context,
+                       session,
+                       row,
+                       request,
+                       fmt::format("node {} is away: {}",
+                                   context.topology->nodes[route.node].name,
+                                   context.lanes.why_not()));
+  }
+  if (lane->pipeline().unsent() > kLaneFull) {
+    return wait(session, Waiting::Lane);
+  }
+  if (row.has(command::kReadOnly)) {
+    count_zone(context, route);
+  }
+  if (row.has(command::kHeavy)) {
+    session.heavy_until = context.runtime.now + kHeavyFor;
+  }
+  Outgoing out;
+  out.row = &row;
+  out.arguments = request.arguments;
+  out.frame = frame_of(context, request);
+  out.deadline = deadline_of(row);
+  if (is_info(row)) {
+    out.fate = upstream::Fate::Whole;
+    out.purpose = upstream::Purpose::Info;
+  }
+  send(context, session, *lane, out);
+  return Step::Done;
+}
+
+void count_request(Context& context, const CommandSpec& row) {
+  context.runtime.metrics.commands.at(metrics_index(row)).requests.add();
+}
+
+}  // namespace
+
+Step handle(Context& context, Session& session, const resp::Request& request) {
+  if (session.state.reply_mode == ReplyMode::SkipNext) {
+    session.state.reply_mode = ReplyMode::Skip;
+  }
+  const CommandSpec* row = identify(context, session, request);
+  if (row == nullptr) {
+    return Step::Wait;
+  }
+  if (is_paused(context, *row)) {
+    return wait(session, Waiting::Paused);
+  }
+  Step step = Step::Done;
+  const std::uint32_t monitors = context.shared.monitors.load(std::memory_order_relaxed);
+  if (!refused(context, session, *row, request)) {
+    step = needs_pinned(session, *row, request.arguments)
+               ? handle_pinned(context, session, *row, request)
+           : row->handling == Handling::Local ? handle_local(context, session, *row, request)
+                                              : forward(context, session, *row, request);
+  }
+  if (step == Step::Wait) {
+    return step;
+  }
+  if (monitors > 0) {
+    feed_monitors(context, session, *row, request.arguments);
+  }
+  count_request(context, *row);
+  session.last_row = row;
+  if (session.state.reply_mode == ReplyMode::Skip) {
+    session.state.reply_mode = ReplyMode::On;
+  }
+  return step;
+}
+
+route::Route choose_node(Context& context,
+                         const Session& session,
+                         const CommandSpec& row,
+                         std::span<const std::string_view> arguments) {
+  const route::Topology& topology = *context.topology;
+  if (!row.has(command::kReadOnly)) {
+    return {topology.primary, route::RouteReason::Write};
+  }
+  const config::Reads reads = reads_of(context, session);
+  if (reads == config::Reads::Primary) {
+    return {topology.primary, route::RouteReason::ReadsPrimary};
+  }
+  if (!command::replica_safe(row, arguments)) {
+    return {topology.primary, route::RouteReason::NotReplicaSafe};
+  }
+  if (session.writes_in_flight() > 0 && topology.has_primary()) {
+    return {topology.primary, route::RouteReason::SessionWrite};
+  }
+  context.keys.clear();
+  if (command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown) {
+    return {topology.primary, route::RouteReason::NotReplicaSafe};
+  }
+  const auto is_recent = [&](const route::Node& node) {
+    return std::any_of(context.keys.begin(), context.keys.end(), [&](std::string_view key) {
+      return !context.shared.recent_writes.replica_may_serve(
+          route::RecentWrites::hash(key), node.caught_up_epoch, context.runtime.now);
+    });
+  };
+  const route::Route route = route::select_read(topology, reads, session.ref().index, is_recent);
+  if (route.reason == route::RouteReason::RecentWrite) {
+    context.runtime.metrics.reads_kept_on_primary.add();
+  }
+  return route;
+}
+
+namespace {
+
+// Read-your-writes: the keys of a write count as written from now until its outcome is known.
+void mark_keys(Context& context,
+               Session& session,
+               upstream::SlotIndex index,
+               const Outgoing& out) {
+  upstream::Slot& slot = context.runtime.slots[index];
+  context.keys.clear();
+  const bool unknown =
+      out.row->has(command::kUnknownKeys) ||
+      command::extract_keys(*out.row, out.arguments, context.keys) == command::KeyStatus::Unknown;
+  if (session.pinned.multi) {
+    for (const std::string_view key : context.keys) {
+      session.pinned.written.push_back(route::RecentWrites::hash(key));
+    }
+    return;
+  }
+  route::RecentWrites& recent = context.shared.recent_writes;
+  if (unknown) {
+    slot.marks_all = true;
+    recent.begin_all();
+    return;
+  }
+  for (const std::string_view key : context.keys) {
+    slot.marks_keys = true;
+    slot.key_hash = route::RecentWrites::hash(key);
+    recent.begin(slot.key_hash);
+    if (context.keys.size() > 1) {
+      context.written_keys[index].push_back(slot.key_hash);
+    }
+  }
+}
+
+}  // namespace
+
+void send(Context& context,
+          Session& session,
+          upstream::Connection& connection,
+          const Outgoing& out) {
+  const upstream::SlotIndex index = context.runtime.slots.take();
+  upstream::Slot& slot = context.runtime.slots[index];
+  const bool is_write = counts_as_write(*out.row);
+  slot.session = session.ref();
+  slot.place = session.open_place();
+  slot.row = static_cast<std::uint16_t>(metrics_index(*out.row));
+  slot.node = connection.node();
+  slot.fate = out.fate;
+  slot.purpose = out.purpose;
+  slot.deadline = out.deadline;
+  slot.is_write = is_write;
+  slot.silent = session.state.reply_mode != ReplyMode::On;
+  slot.is_subscribe = out.is_subscribe;
+  slot.confirmations = out.confirmations;
+  slot.start = context.runtime.now;
+  if (is_write) {
+    session.last_write_node = connection.node();
+    if (context.shared.replica_reads) {
+      mark_keys(context, session, index, out);
+    }
+  }
+  if (&connection == session.pinned.connection) {
+    ++session.pinned.in_flight;
+  } else {
+    Binding& binding = session.binding(connection.node());
+    ++binding.in_flight;
+    binding.writes += is_write ? 1 : 0;
+  }
+  auto& node = context.runtime.metrics.nodes.at(connection.node());
+  node.requests.add();
+  node.inflight.add();
+  if (out.deadline == upstream::DeadlineKind::Timed) {
+    context.runtime.deadlines.add_timed(index, out.due);
+  } else {
+    context.runtime.deadlines.add(index);
+  }
+  if (!connection.send(index, out.frame)) {
+    lose_unsent(context, connection, index);
+  }
+}
+
+void send_unseen(Context& context, upstream::Connection& connection, std::string_view request) {
+  const upstream::SlotIndex index = context.runtime.slots.take();
+  upstream::Slot& slot = context.runtime.slots[index];
+  slot.fate = upstream::Fate::Swallow;
+  slot.start = context.runtime.now;
+  context.runtime.metrics.nodes.at(connection.node()).inflight.add();
+  if (!connection.send(index, request)) {
+    lose_unsent(context, connection, index);
+  }
+}
+
+void refuse(Context& context, Session& session, metrics::Refusal reason, std::string_view text) {
+  context.runtime.metrics.refusals.at(static_cast<std::size_t>(reason)).add();
+  std::string out;
+  resp::append_error(out, text);
+  session.answer(out);
+}
+
+}  // namespace pannier::proxy

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "pannier/command/command.hpp"
+#include "pannier/proxy/context.hpp"
+#include "pannier/route/selector.hpp"
+
+namespace pannier::proxy {
+
+// What the session does with a request after the handler looked at it.
+enum class Step : std::uint8_t {
+  Done,  // answered, or on its way
+  Wait   // not now: `Session::waiting` says why; it will be handed in again
+};
+
+// Decides each request, top to bottom: name it, refuse it, answer it, pin it, or route it to a
+// lane. One request at a time, in order; stateless but for the session and the context.
+[[nodiscard]] Step handle(Context& context, Session& session, const resp::Request& request);
+
+// A large request whose bytes follow (Session::upload streams them): takes an exclusive connection,
+// opens the place and the slot. On Done `session.pinned.uploading` is set; its bytes go to
+// `session.pinned.connection`, or nowhere when that is null (it was refused).
+[[nodiscard]] Step begin_upload(Context& context,
+                                Session& session,
+                                std::span<const std::string_view> head,
+                                std::size_t announced_arguments);
+
+// Where a request would go, and why. Also what PANNIER EXPLAIN shows.
+[[nodiscard]] route::Route choose_node(Context& context,
+                                       const Session& session,
+                                       const command::CommandSpec& row,
+                                       std::span<const std::string_view> arguments);
+
+// Makes the slot of a request and hands it to the connection. False: the connection refused it; a
+// reply was given.
+struct Outgoing {
+  const command::CommandSpec* row = nullptr;
+  std::span<const std::string_view> arguments;
+  std::string_view frame;
+  upstream::Fate fate = upstream::Fate::Forward;
+  upstream::Purpose purpose = upstream::Purpose::None;
+  upstream::DeadlineKind deadline = upstream::DeadlineKind::Read;
+  base::TimePoint due{};            // of DeadlineKind::Timed
+  std::uint32_t confirmations = 0;
+  bool is_subscribe = false;
+};
+void send(Context& context, Session& session, upstream::Connection& connection, const Outgoing& out);
+// Pannier's own command in front of or behind a client's: its reply is dropped.
+void send_unseen(Context& context, upstream::Connection& connection, std::string_view request);
+
+// Requests of a session that has, or needs, an exclusive connection (pinned_requests.cpp).
+[[nodiscard]] bool needs_pinned(const Session& session,
+                                const command::CommandSpec& row,
+                                std::span<const std::string_view> arguments);
+[[nodiscard]] Step handle_pinned(Context& context,
+                                 Session& session,
+                                 const command::CommandSpec& row,
+                                 const resp::Request& request);
+// Takes an exclusive connection to the primary; Done also when it failed and was answered.
+[[nodiscard]] Step take_pinned(Context& context, Session& session, bool for_multi);
+// Gives the connection back if the session holds nothing on it any more.
+void release_pinned(Context& context, Session& session);
+// Ends it whatever it holds: the session is going, or RESET.
+void drop_pinned(Context& context, Session& session);
+
+// The next session that waits for an exclusive connection tries again.
+void wake_pinned_waiter(Context& context);
+
+// Commands that Pannier answers itself (local_requests.cpp).
+[[nodiscard]] Step handle_local(Context& context,
+                                Session& session,
+                                const command::CommandSpec& row,
+                                const resp::Request& request);
+
+// Error replies of Pannier's own, counted.
+void refuse(Context& context,
+            Session& session,
+            metrics::Refusal reason,
+            std::string_view text);
+
+}  // namespace pannier::proxy

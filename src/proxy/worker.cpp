@@ -1,0 +1,280 @@
+#include "pannier/proxy/worker.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "gather.hpp"
+#include "introspection.hpp"
+#include "pannier/base/log.hpp"
+#include "pannier/net/socket.hpp"
+#include "pannier/proxy/context.hpp"
+#include "pannier/resp/reply_writer.hpp"
+#include "reply_router.hpp"
+#include "request_handler.hpp"
+
+namespace pannier::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Deadlines are looked at this coarsely: one timer serves many requests.
+constexpr auto kTick = milliseconds(10);
+constexpr auto kHousekeeping = std::chrono::seconds(10);
+
+}  // namespace
+
+struct Worker::Impl final : net::TurnHooks {
+  Impl(Shared& shared, std::uint32_t index)
+      : timer(io), context(io, *this, router, shared, index) {
+    router.bind(context);
+  }
+
+  // A listening socket of this worker.
+  struct Acceptor final : net::Pollable {
+    Acceptor(Impl& worker, int socket, std::function<void(int)> accepted)
+        : impl(worker), descriptor(socket), accept(std::move(accepted)) {
+      impl.context.runtime.poller.add(descriptor, this, EPOLLIN);
+    }
+    ~Acceptor() {
+      impl.context.runtime.poller.remove(descriptor, this);
+      ::close(descriptor);
+    }
+    Acceptor(const Acceptor&) = delete;
+    Acceptor& operator=(const Acceptor&) = delete;
+
+    void on_events(std::uint32_t events) override {
+      static_cast<void>(events);
+      for (;;) {
+        const net::Accepted accepted = net::accept_from(descriptor);
+        if (accepted.descriptor >= 0) {
+          accept(accepted.descriptor);
+        } else if (accepted.error == 0) {
+          return;
+        } else {
+          rest(accepted.error);
+          return;
+        }
+      }
+    }
+
+    // Out of descriptors or memory: asking again at once would spin.
+    void rest(int error) {
+      base::log_error("listener",
+                      "cannot accept: {}; trying again in 100 ms; raise the open files limit",
+                      net::errno_text(error));
+      impl.context.runtime.poller.modify(descriptor, this, 0);
+      impl.context.runtime.timers.add(impl.context.runtime.now + milliseconds(100), [this] {
+        impl.context.runtime.poller.modify(descriptor, this, EPOLLIN);
+      });
+    }
+
+    Impl& impl;
+    int descriptor;
+    std::function<void(int)> accept;
+  };
+
+  void begin_turn() override {
+    context.runtime.now = base::Clock::now();
+    context.runtime.metrics.turns.add();
+  }
+
+  void end_turn() override {
+    resume_awake();
+    flush();
+    context.lanes.sweep();
+    context.pinned.sweep();
+    context.sessions.sweep();
+    context.runtime.metrics.output_bytes.set(
+        static_cast<std::int64_t>(context.runtime.blocks.used_bytes()));
+    arm_timer();
+    if (drained && context.sessions.size() == 0) {
+      std::exchange(drained, nullptr)();
+    }
+  }
+
+  // Requests that waited are tried again; what they send goes out with this turn.
+  void resume_awake() {
+    while (!context.awake.empty()) {
+      const auto refs = std::exchange(context.awake, {});
+      for (const upstream::SessionRef ref : refs) {
+        if (Session* session = context.sessions.find(ref)) {
+          session->resume();
+        }
+      }
+    }
+  }
+
+  // Lanes first: what they fail to write is answered to sessions, which are flushed then.
+  void flush() {
+    while (!context.runtime.unflushed.empty() || !context.unflushed.empty()) {
+      while (!context.runtime.unflushed.empty()) {
+        upstream::Connection* connection = context.runtime.unflushed.back();
+        context.runtime.unflushed.pop_back();
+        connection->flush();
+      }
+      while (!context.unflushed.empty()) {
+        const upstream::SessionRef ref = context.unflushed.back();
+        context.unflushed.pop_back();
+        if (Session* session = context.sessions.find(ref)) {
+          session->flush();
+        }
+      }
+      resume_awake();
+    }
+  }
+
+  void turn(const std::function<void()>& action) {
+    begin_turn();
+    action();
+    end_turn();
+  }
+
+  [[nodiscard]] std::optional<base::TimePoint> next_deadline() const {
+    const auto request = context.runtime.deadlines.next();
+    const auto other = context.runtime.timers.next();
+    if (!request || !other) {
+      return request ? request : other;
+    }
+    return std::min(*request, *other);
+  }
+
+  void arm_timer() {
+    const auto next = next_deadline();
+    if (!next || (armed_for && *armed_for <= *next + kTick)) {
+      return;  // a timer that comes earlier looks again
+    }
+    armed_for = *next;
+    timer.expires_at(*next + kTick);
+    timer.async_wait([this](const boost::system::error_code& error) {
+      if (!error) {
+        armed_for.reset();
+        turn([this] { run_deadlines(); });
+      }
+    });
+  }
+
+  void run_deadlines() {
+    std::vector<upstream::SlotIndex> due;
+    context.runtime.deadlines.expire(context.runtime.now, due);
+    for (const upstream::SlotIndex index : due) {
+      router.time_out(index);
+    }
+    context.runtime.timers.run(context.runtime.now);
+  }
+
+  void housekeep() {
+    context.lanes.housekeep();
+    context.pinned.housekeep();
+    context.runtime.timers.add(context.runtime.now + kHousekeeping, [this] { housekeep(); });
+  }
+
+  void add_client(const NewClient& client) {
+    const upstream::SessionRef ref = context.sessions.reserve();
+    auto session = std::make_unique<Session>(
+        context, ref, std::make_unique<net::SocketTransport>(client.descriptor), *client.listener);
+    introduce(*session, client);
+    context.runtime.metrics.sessions_accepted.add();
+    context.sessions.put(ref, std::move(session));
+  }
+
+  void introduce(Session& session, const NewClient& client) {
+    const config::Config& config = context.shared.config;
+    session.state.id = context.shared.next_session_id.fetch_add(1);
+    session.state.authenticated = config.users.empty();
+    session.state.created = session.state.last_active = context.runtime.now;
+    if (client.listener->address.is_unix()) {
+      session.state.local_address = session.state.remote_address =
+          client.listener->address.unix_path + ":0";
+    } else {
+      session.state.remote_address = net::peer_address(client.descriptor).to_string();
+      session.state.local_address = net::local_address(client.descriptor).to_string();
+    }
+  }
+
+  void drain_sessions() {
+    std::vector<Session*> sessions;
+    context.sessions.for_each([&](Session& session) { sessions.push_back(&session); });
+    for (Session* session : sessions) {
+      static_cast<void>(unblock(context, *session, false));
+      session->drain();
+    }
+  }
+
+  boost::asio::io_context io{1};
+  boost::asio::steady_timer timer;
+  std::optional<base::TimePoint> armed_for;
+  ReplyRouter router;
+  Context context;
+  std::vector<std::unique_ptr<Acceptor>> acceptors;
+  std::function<void()> drained;
+};
+
+Worker::Worker(Shared& shared, std::uint32_t index)
+    : impl_(std::make_unique<Impl>(shared, index)) {}
+
+Worker::~Worker() {
+  impl_->acceptors.clear();
+  impl_->context.lanes.close_all("shutting down");
+  impl_->context.pinned.close_all("shutting down");
+}
+
+void Worker::run() {
+  const auto keep_running = boost::asio::make_work_guard(impl_->io);
+  impl_->context.runtime.poller.start();
+  impl_->turn([this] { impl_->housekeep(); });
+  impl_->io.run();
+}
+
+void Worker::stop() { impl_->io.stop(); }
+
+void Worker::post(std::function<void(Context&)> action) {
+  boost::asio::post(impl_->io, [impl = impl_.get(), action = std::move(action)] {
+    impl->turn([&] { action(impl->context); });
+  });
+}
+
+void Worker::set_topology(route::TopologyPtr topology) {
+  post([topology = std::move(topology)](Context& context) {
+    context.topology = topology;
+    context.lanes.set_topology(topology);
+    context.pinned.set_topology(topology);
+    context.sessions.for_each([](Session& session) { session.wake(Waiting::Topology); });
+  });
+}
+
+void Worker::add_client(const NewClient& client) {
+  post([impl = impl_.get(), client](Context&) { impl->add_client(client); });
+}
+
+void Worker::listen(int descriptor, std::function<void(int)> accept) {
+  post([impl = impl_.get(), descriptor, accept = std::move(accept)](Context&) {
+    impl->acceptors.push_back(std::make_unique<Impl::Acceptor>(*impl, descriptor, accept));
+  });
+}
+
+void Worker::stop_listening() {
+  post([impl = impl_.get()](Context&) { impl->acceptors.clear(); });
+}
+
+void Worker::drain(std::function<void()> done) {
+  post([impl = impl_.get(), done = std::move(done)](Context&) {
+    impl->drained = done;
+    impl->drain_sessions();
+  });
+}
+
+const metrics::WorkerMetrics& Worker::metrics() const { return impl_->context.runtime.metrics; }
+
+std::int64_t Worker::session_count() const {
+  return impl_->context.runtime.metrics.sessions.value();
+}
+
+}  // namespace pannier::proxy
