@@ -309,11 +309,12 @@ void Checks::check_pools() {
           "min " + std::to_string(min) + " is more than max " + std::to_string(max));
   }
   const auto& pinned = config_->upstream.pinned;
-  if (pinned.min > pinned.max && sound("upstream.pinned")) {
+  const bool pinned_is_sound = sound("upstream.pinned");
+  if (pinned.min > pinned.max && pinned_is_sound) {
     error("upstream.pinned",
           "min " + std::to_string(pinned.min) + " is more than max " + std::to_string(pinned.max));
   }
-  if (pinned.reserved_for_multi >= pinned.max && sound("upstream.pinned")) {
+  if (pinned.reserved_for_multi >= pinned.max && pinned_is_sound) {
     error("upstream.pinned",
           "reserved_for_multi " + std::to_string(pinned.reserved_for_multi) +
               " must be less than max " + std::to_string(pinned.max));

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <type_traits>
 
 namespace pannier::config {
 namespace {
@@ -15,7 +15,7 @@ using R = const Reading&;
 constexpr std::int64_t kMs = 1'000;  // durations are kept in microseconds
 constexpr std::int64_t kHour = 3'600'000 * kMs;
 constexpr std::int64_t kMiB = 1 << 20;
-constexpr std::int64_t kMaxSize = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kMaxSize = std::int64_t{1024} * 1024 * kMiB;
 constexpr std::string_view kReads = "primary|replica|same-zone|nearest";
 
 void assign(bool& out, R reading) {
@@ -316,29 +316,38 @@ std::string_view name_of(const Key& key) {
   return dot == std::string_view::npos ? key.path : key.path.substr(dot + 1);
 }
 
-std::string unknown_key_advice(std::string_view section, std::string_view name) {
+const Key* nearest_key(std::string_view section, std::string_view name) {
   constexpr std::size_t kLongestGuess = 40;
-  const std::string lowered = base::to_lower(name.substr(0, kLongestGuess));
+  if (name.size() > kLongestGuess || only_elsewhere(name) != nullptr) {
+    return nullptr;
+  }
+  const std::string lowered = base::to_lower(name);
   const Key* nearest = nullptr;
   std::size_t distance = 1 + std::max<std::size_t>(1, lowered.size() / 3);
-  std::string all;
   for (const Key* key : keys_below(section)) {
     const auto d = edit_distance(lowered, name_of(*key));
     if (d < distance) {
       distance = d;
       nearest = key;
     }
-    if (key->type != Type::Refused) {
-      all += (all.empty() ? "" : ", ") + std::string(name_of(*key));
-    }
   }
+  return nearest;
+}
+
+std::string unknown_key_advice(std::string_view section, std::string_view name) {
   if (const Key* elsewhere = only_elsewhere(name)) {
     const auto home = section_of(elsewhere->path);
     return "unknown key here; it belongs " +
            (home.empty() ? "at the top of the file" : "under `" + std::string(home) + "`");
   }
-  if (nearest != nullptr && name.size() <= kLongestGuess) {
+  if (const Key* nearest = nearest_key(section, name)) {
     return "unknown key; did you mean `" + std::string(name_of(*nearest)) + "`?";
+  }
+  std::string all;
+  for (const Key* key : keys_below(section)) {
+    if (key->type != Type::Refused) {
+      all += (all.empty() ? "" : ", ") + std::string(name_of(*key));
+    }
   }
   return "unknown key; known here: " + all;
 }

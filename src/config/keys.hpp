@@ -80,6 +80,8 @@ struct Key {
 [[nodiscard]] std::vector<const Key*> keys_below(std::string_view section);
 // The last word of a row's path.
 [[nodiscard]] std::string_view name_of(const Key& key);
+// The row of a section that a misspelt name most likely means, or none.
+[[nodiscard]] const Key* nearest_key(std::string_view section, std::string_view name);
 // What to say about a key that a section does not have.
 [[nodiscard]] std::string unknown_key_advice(std::string_view section, std::string_view name);
 

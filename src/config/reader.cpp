@@ -6,6 +6,8 @@
 #include "scalars.hpp"
 #include "substitute.hpp"
 
+#include <map>
+#include <set>
 #include <utility>
 
 namespace pannier::config {
@@ -119,6 +121,7 @@ void Reader::read_section(const Value& value, const Key& key, const std::string&
 // The whole file's map too.
 void Reader::read_entries(const Value& map, const Key& key, const std::string& path) {
   Seen seen;
+  std::set<const Key*> misspelt;
   for (const auto& entry : map.items) {
     const auto entry_path = below(path, base::printable(entry.key));
     const auto [first, is_new] = seen.emplace(entry.key, entry.key_place);
@@ -133,13 +136,15 @@ void Reader::read_entries(const Value& map, const Key& key, const std::string& p
     const Key* row = is_word ? find_key(child_path(key, entry.key)) : nullptr;
     if (row == nullptr) {
       draft_->faults->error(entry.key_place, entry_path, unknown_key_advice(key.path, entry.key));
+      misspelt.insert(nearest_key(key.path, entry.key));
     } else {
       read_value(entry, *row, entry_path);
     }
   }
   for (const Key* row : keys_below(key.path)) {
     const auto name = config::name_of(*row);
-    if (row->required && !has(map, name)) {
+    // A key that is only misspelt is told once.
+    if (row->required && !has(map, name) && !misspelt.contains(row)) {
       draft_->faults->error(map.where(), below(path, name), "is missing; it must be given");
     }
   }

@@ -3,7 +3,6 @@
 #include "document.hpp"
 #include "keys.hpp"
 
-#include <map>
 #include <string>
 #include <string_view>
 

@@ -30,6 +30,9 @@ std::string quoted(std::string_view text) {
 }
 
 std::string in_range(const Key& key, std::int64_t value, std::string (*shown)(std::int64_t)) {
+  if (key.min == key.max && value != key.min) {
+    return "must be " + shown(key.min) + ", not " + shown(value);
+  }
   if (value < key.min || value > key.max) {
     return shown(value) + " is out of range; allowed is " + shown(key.min) + " to " +
            shown(key.max);

@@ -1,0 +1,53 @@
+#include "pannier/config/describe.hpp"
+
+#include "config_test_support.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+using namespace pannier::config;  // NOLINT(google-build-using-namespace)
+
+TEST_CASE("describe: tells what a reader of the start wants to know", "[config]") {
+  variables() = {{"PW", "hunter2"}};
+  const auto result = load_text(R"(
+listen: ["127.0.0.1:6379", {address: "127.0.0.1:6380", strong: true},
+         {address: "unix:/run/p.sock", mode: 0660, reads: nearest, auth: reject}]
+admin: off
+workers: 2
+reads: same-zone
+upstream:
+  nodes: [{address: "a:1", zone: z1}, "b:1"]
+  auth: { user: app, password: "${PW}" }
+)");
+  REQUIRE(result.config);
+  const auto lines = describe(*result.config);
+  CHECK(std::vector(lines.begin(), lines.end() - 1) ==
+        Texts{"listen 127.0.0.1:6379",
+              "listen 127.0.0.1:6380, strong: primary only",
+              "listen unix:/run/p.sock, mode 0660, reads nearest, AUTH is rejected",
+              "probe 127.0.0.1:9180",
+              "admin off",
+              "upstream replicated, reads same-zone, own zone auto",
+              "node a:1, zone z1",
+              "node b:1, zone not known",
+              "upstream login as app",
+              "workers 2 (line 5)",
+              "memory 256MiB (default), near cache 128MiB of it",
+              "connections per node: at most 4 shared (2 workers x 2 lanes, for each database and "
+              "protocol version in use); with all nodes together at most 512 exclusive",
+              "timeouts connect 250ms, attempt 150ms, read 500ms, write 2s, slow 30s; probe 400ms, "
+              "read_your_writes 1s",
+              "policy none: transparent"});
+  CHECK(lines.back().starts_with("ACL upstream"));
+  CHECK(std::none_of(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.find("hunter2") != std::string::npos;
+  }));
+}
+
+TEST_CASE("describe: reads are named as in the file", "[config]") {
+  CHECK(std::string(to_string(Reads::Primary)) == "primary");
+  CHECK(std::string(to_string(Reads::Replica)) == "replica");
+  CHECK(std::string(to_string(Reads::SameZone)) == "same-zone");
+  CHECK(std::string(to_string(Reads::Nearest)) == "nearest");
+}

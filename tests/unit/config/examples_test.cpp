@@ -1,0 +1,117 @@
+#include "pannier/config/loader.hpp"
+
+#include "config_test_support.hpp"
+#include "keys.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cctype>
+#include <fstream>
+#include <sstream>
+
+using namespace pannier::config;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+const std::string kFolder = std::string(PANNIER_SOURCE_DIR) + "/config/";
+
+std::string text_of(const std::string& path) {
+  std::ostringstream out;
+  out << std::ifstream(path).rdbuf();
+  return out.str();
+}
+
+// Whether `name` stands in `text` as a whole key: at a line's begin but for blanks, dashes and the
+// comment sign.
+bool has_line(const std::string& text, const std::string& wanted) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const auto begin = line.find_first_not_of(" -#");
+    if (begin == std::string::npos || line.compare(begin, wanted.size(), wanted) != 0) {
+      continue;
+    }
+    const auto next = begin + wanted.size();
+    if (next == line.size() || line[next] == ' ') {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("examples: all load without errors or warnings", "[config]") {
+  variables().clear();
+  for (const auto* name : {"pannier.yaml",
+                           "examples/minimal.yaml",
+                           "examples/local.yaml",
+                           "examples/elasticache.yaml"}) {
+    INFO(name);
+    const auto result = load_file(kFolder + name, fake_environment());
+    CHECK(texts(result.errors) == Texts{});
+    CHECK(texts(result.warnings) == Texts{});
+    CHECK(result.config);
+  }
+}
+
+TEST_CASE("examples: pannier.yaml shows every key with its default", "[config]") {
+  const auto text = text_of(kFolder + "pannier.yaml");
+  REQUIRE_FALSE(text.empty());
+  for (const auto& key : keys()) {
+    if (key.path.empty() || key.path.ends_with("[]") || key.type == Type::Refused) {
+      continue;
+    }
+    const auto wanted =
+        std::string(name_of(key)) + ":" + (key.shown.empty() ? "" : " " + std::string(key.shown));
+    INFO(key.path << " should stand there as `" << wanted << "`");
+    CHECK(has_line(text, wanted));
+  }
+}
+
+TEST_CASE("examples: the values of pannier.yaml are those of the smallest file", "[config]") {
+  const auto full = load_file(kFolder + "pannier.yaml", fake_environment()).config;
+  const auto least = load_file(kFolder + "examples/minimal.yaml", fake_environment()).config;
+  REQUIRE((full && least));
+  CHECK(full->listen.at(0).address == least->listen.at(0).address);
+  CHECK(full->probe.address == least->probe.address);
+  CHECK(full->admin.address == least->admin.address);
+  CHECK(full->workers == least->workers);
+  CHECK(full->memory == least->memory);
+  CHECK(full->near_cache == least->near_cache);
+  CHECK(full->zone == least->zone);
+  CHECK(full->imds_address == least->imds_address);
+  CHECK(full->reads == least->reads);
+  CHECK(full->maxclients == least->maxclients);
+  CHECK(full->service == least->service);
+  CHECK(full->slowlog.slower_than == least->slowlog.slower_than);
+  CHECK(full->slowlog.max_entries == least->slowlog.max_entries);
+  CHECK(full->log.level == least->log.level);
+  const auto& a = full->upstream;
+  const auto& b = least->upstream;
+  CHECK(a.kind == b.kind);
+  CHECK(a.nodes.at(0).address == b.nodes.at(0).address);
+  CHECK(a.lanes.min == b.lanes.min);
+  CHECK(a.lanes.max == b.lanes.max);
+  CHECK(a.pinned.min == b.pinned.min);
+  CHECK(a.pinned.max == b.pinned.max);
+  CHECK(a.pinned.wait == b.pinned.wait);
+  CHECK(a.pinned.reserved_for_multi == b.pinned.reserved_for_multi);
+  CHECK(a.timeouts.connect == b.timeouts.connect);
+  CHECK(a.timeouts.attempt == b.timeouts.attempt);
+  CHECK(a.timeouts.read == b.timeouts.read);
+  CHECK(a.timeouts.write == b.timeouts.write);
+  CHECK(a.timeouts.slow == b.timeouts.slow);
+  CHECK(a.probe == b.probe);
+  CHECK(a.read_your_writes == b.read_your_writes);
+  CHECK(a.allow_monitor == b.allow_monitor);
+}
+
+TEST_CASE("keys: every row has help, one path, and a store unless it is refused", "[config]") {
+  for (const auto& key : keys()) {
+    INFO(key.path);
+    CHECK_FALSE(key.help.empty());
+    CHECK(find_key(key.path) == &key);
+    CHECK((key.store != nullptr || key.type == Type::Refused || key.path.empty()));
+    CHECK(key.min <= key.max);
+  }
+}
