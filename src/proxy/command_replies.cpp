@@ -16,12 +16,26 @@ namespace {
 using command::CommandSpec;
 using command::KeyRule;
 
-constexpr std::array<std::string_view, 20> kFlagNames{
-    "write",       "readonly",     "denyoom",       "admin",
-    "pubsub",      "noscript",     "blocking",      "loading",
-    "stale",       "skip_monitor", "skip_slowlog",  "asking",
-    "fast",        "no_auth",      "may_replicate", "no_mandatory_keys",
-    "movablekeys", "no_multi",     "allow_busy",    "no_async_loading"};
+// Those that COMMAND shows, so without may_replicate.
+constexpr std::array<std::string_view, 19> kFlagNames{"write",
+                                                      "readonly",
+                                                      "denyoom",
+                                                      "admin",
+                                                      "pubsub",
+                                                      "noscript",
+                                                      "blocking",
+                                                      "loading",
+                                                      "stale",
+                                                      "skip_monitor",
+                                                      "skip_slowlog",
+                                                      "asking",
+                                                      "fast",
+                                                      "no_auth",
+                                                      "no_mandatory_keys",
+                                                      "movablekeys",
+                                                      "no_multi",
+                                                      "allow_busy",
+                                                      "no_async_loading"};
 
 struct KeyRange {
   int first = 0;
