@@ -1,7 +1,6 @@
 #include "pannier/route/node_roles.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <tuple>
 #include <utility>
 
@@ -10,12 +9,21 @@ namespace {
 
 constexpr std::size_t kMaxCheckpoints = 32;
 
+// The lowest of the last rounds: what is above it is a busy machine, not a longer way.
+std::uint32_t lowest(const std::array<std::uint32_t, NodeRoles::kRounds>& rounds) {
+  std::uint32_t out = 0;
+  for (const std::uint32_t rtt : rounds) {
+    out = rtt != 0 && (out == 0 || rtt < out) ? rtt : out;
+  }
+  return out;
+}
+
 // Published round trips move only when they moved for good: `reads: nearest` must not hop between
 // two nodes because of noise.
-std::uint32_t with_hysteresis(std::uint32_t published, double smoothed) {
-  const auto band = static_cast<double>(published) / 4 + 100;
-  const bool moved = published == 0 || std::abs(smoothed - published) > band;
-  return moved ? std::max(1U, static_cast<std::uint32_t>(smoothed)) : published;
+std::uint32_t with_hysteresis(std::uint32_t published, std::uint32_t measured) {
+  const std::uint32_t band = published / 4 + 100;
+  const std::uint32_t apart = measured > published ? measured - published : published - measured;
+  return published == 0 || apart > band ? measured : published;
 }
 
 bool differs(const Node& a, const Node& b) {
@@ -66,9 +74,8 @@ void NodeRoles::answered(NodeId id,
   }
   seen.tried = true;
   seen.answer = answer;
-  seen.smoothed_rtt_us =
-      seen.smoothed_rtt_us == 0 ? answer.rtt_us : (3 * seen.smoothed_rtt_us + answer.rtt_us) / 4;
-  node.rtt_us = with_hysteresis(node.rtt_us, seen.smoothed_rtt_us);
+  seen.rtt_us[seen.rounds++ % seen.rtt_us.size()] = std::max(1U, answer.rtt_us);
+  node.rtt_us = with_hysteresis(node.rtt_us, lowest(seen.rtt_us));
   node.role = answer.role;
   node.reachable = true;
   node.offset =

@@ -6,6 +6,8 @@
 #include "pannier/config/config.hpp"
 #include "pannier/route/topology.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -51,6 +53,7 @@ void read_info(std::string_view text, ProbeAnswer& answer);
 class NodeRoles {
  public:
   static constexpr std::uint64_t kMaxLag = 10ULL * 1024 * 1024;
+  static constexpr std::size_t kRounds = 8;  // round trips remembered per node
 
   explicit NodeRoles(const config::Config& config);
 
@@ -74,8 +77,9 @@ class NodeRoles {
   struct Seen {
     bool tried = false;
     ProbeAnswer answer;
-    std::optional<base::TimePoint> last_good;  // replica: link up, lag known and small
-    double smoothed_rtt_us = 0;
+    std::optional<base::TimePoint> last_good;     // replica: link up, lag known and small
+    std::array<std::uint32_t, kRounds> rtt_us{};  // of the last rounds; 0: none yet
+    std::size_t rounds = 0;
     bool too_far = false;
     bool in_step = false;
   };

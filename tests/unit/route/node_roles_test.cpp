@@ -356,17 +356,23 @@ TEST_CASE("node_roles: the configured zone wins over INFO's") {
   REQUIRE(topology->own_zone == "eu-west-1b");
 }
 
-TEST_CASE("node_roles: the round trip is smoothed and moves only for good") {
+TEST_CASE("node_roles: the round trip is the lowest of the last rounds and moves only for good") {
   Fleet fleet;
   REQUIRE(fleet.node(1).rtt_us == 500);
   auto noisy = replica_at(100);
   noisy.rtt_us = 900;
   fleet.says(1, noisy);
   REQUIRE(fleet.node(1).rtt_us == 500);
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 7; ++i) {
     fleet.says(1, noisy);
   }
-  REQUIRE(fleet.node(1).rtt_us > 700);
+  REQUIRE(fleet.node(1).rtt_us == 900);
+  noisy.rtt_us = 700;  // within a quarter and 100 us
+  fleet.says(1, noisy);
+  REQUIRE(fleet.node(1).rtt_us == 900);
+  noisy.rtt_us = 400;
+  fleet.says(1, noisy);
+  REQUIRE(fleet.node(1).rtt_us == 400);
 }
 
 TEST_CASE("node_roles: a single node is the primary, before it answers and as a replica too") {
