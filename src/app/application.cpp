@@ -1,25 +1,5 @@
 #include "pannier/app/application.hpp"
 
-#include <fmt/format.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <chrono>
-#include <csignal>
-#include <ctime>
-#include <exception>
-#include <memory>
-#include <thread>
-#include <utility>
-#include <vector>
-
-#include "loop_check.hpp"
 #include "pannier/admin/http_server.hpp"
 #include "pannier/admin/routes.hpp"
 #include "pannier/base/log.hpp"
@@ -31,6 +11,27 @@
 #include "pannier/proxy/context.hpp"
 #include "pannier/proxy/worker.hpp"
 #include "pannier/upstream/prober.hpp"
+
+#include "loop_check.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace pannier::app {
 namespace {
@@ -98,7 +99,9 @@ std::string listener_note(const config::Listener& listener) {
 
 }  // namespace
 
-const char* version() { return PANNIER_VERSION; }
+const char* version() {
+  return PANNIER_VERSION;
+}
 
 struct Application::Impl {
   explicit Impl(config::Config configuration)
@@ -113,7 +116,9 @@ struct Application::Impl {
     shared.replica_reads = reads_from_replicas(config);
     shared.version = fmt::format("pannier {}", PANNIER_VERSION);
     shared.started_unix = std::time(nullptr);
-    shared.refresh_topology = [this] { prober.refresh(); };
+    shared.refresh_topology = [this] {
+      prober.refresh();
+    };
     shared.post = [this](std::uint32_t worker, std::function<void(proxy::Context&)> action) {
       workers.at(worker)->post(std::move(action));
     };
@@ -162,10 +167,9 @@ struct Application::Impl {
       sockets.push_back(socket);
     }
     for (std::size_t i = 0; i < sockets.size(); ++i) {
-      workers[0]->listen(sockets[i],
-                         [this, listener = &config.listen[i]](int descriptor) {
-                           admit({descriptor, listener});
-                         });
+      workers[0]->listen(sockets[i], [this, listener = &config.listen[i]](int descriptor) {
+        admit({descriptor, listener});
+      });
     }
     return true;
   }
@@ -177,8 +181,8 @@ struct Application::Impl {
       refuse_client(client.descriptor);
       return;
     }
-    const auto least = std::min_element(
-        workers.begin(), workers.end(), [](const auto& a, const auto& b) {
+    const auto least =
+        std::min_element(workers.begin(), workers.end(), [](const auto& a, const auto& b) {
           return a->session_count() < b->session_count();
         });
     (*least)->add_client(client);
@@ -206,7 +210,9 @@ struct Application::Impl {
   admin::ProbeSources probe_sources() {
     return {[this] { return loops->alive(); },
             [this] { return readiness(); },
-            [this] { return registry.serialize(); }};
+            [this] {
+              return registry.serialize();
+            }};
   }
 
   admin::AdminSources admin_sources() {
@@ -217,10 +223,18 @@ struct Application::Impl {
       sources.listeners.push_back({listener.address.to_string(), listener_note(listener)});
     }
     sources.config_lines = config::describe(config);
-    sources.readiness = [this] { return readiness(); };
-    sources.snapshot = [this] { return registry.snapshot(); };
-    sources.refresh = [this] { prober.refresh(); };
-    sources.drain = [this] { begin_drain(kDrainGrace); };
+    sources.readiness = [this] {
+      return readiness();
+    };
+    sources.snapshot = [this] {
+      return registry.snapshot();
+    };
+    sources.refresh = [this] {
+      prober.refresh();
+    };
+    sources.drain = [this] {
+      begin_drain(kDrainGrace);
+    };
     sources.set_log_level = [this](base::LogLevel level) {
       base::configure_log(level, config.log.format);
     };

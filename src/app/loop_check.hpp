@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/base/clock.hpp"
+#include "pannier/proxy/worker.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include "pannier/base/clock.hpp"
-#include "pannier/proxy/worker.hpp"
 
 namespace pannier::app {
 
@@ -18,7 +18,8 @@ class LoopCheck {
   static constexpr auto kPatience = std::chrono::seconds(5);
 
   explicit LoopCheck(const std::vector<std::unique_ptr<proxy::Worker>>& workers)
-      : workers_(workers), pings_(workers.size()) {}
+      : workers_(workers),
+        pings_(workers.size()) {}
 
   [[nodiscard]] bool alive() {
     const base::TimePoint now = base::Clock::now();

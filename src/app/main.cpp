@@ -1,13 +1,14 @@
-#include <CLI/CLI.hpp>
-#include <cstdio>
-#include <string>
-#include <vector>
-
 #include "pannier/admin/health_client.hpp"
 #include "pannier/app/application.hpp"
 #include "pannier/base/log.hpp"
 #include "pannier/config/describe.hpp"
 #include "pannier/config/loader.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
 
 namespace {
 

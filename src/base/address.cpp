@@ -1,13 +1,13 @@
 #include "pannier/base/address.hpp"
 
+#include "pannier/base/bytes.hpp"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 
 #include <array>
 #include <cstring>
-
-#include "pannier/base/bytes.hpp"
 
 namespace pannier::base {
 namespace {

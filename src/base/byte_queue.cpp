@@ -5,7 +5,9 @@
 
 namespace pannier::base {
 
-BlockPool::~BlockPool() { trim(); }
+BlockPool::~BlockPool() {
+  trim();
+}
 
 BlockPool::Block* BlockPool::take() {
   ++used_;

@@ -65,17 +65,19 @@ void configure_log(LogLevel level, LogFormat format) {
   }
 }
 
-void flush_log() { instance().sink->flush(); }
+void flush_log() {
+  instance().sink->flush();
+}
 
-bool log_enabled(LogLevel level) { return instance().sink->should_log(to_spdlog(level)); }
+bool log_enabled(LogLevel level) {
+  return instance().sink->should_log(to_spdlog(level));
+}
 
 void write_log(LogLevel level, std::string_view module, std::string_view message) {
   Log& log = instance();
   if (log.format == LogFormat::Json) {
-    log.sink->log(to_spdlog(level),
-                  R"("module":"{}","message":"{}")",
-                  module,
-                  json_escaped(message));
+    log.sink->log(
+        to_spdlog(level), R"("module":"{}","message":"{}")", module, json_escaped(message));
   } else {
     log.sink->log(to_spdlog(level), "{}: {}", module, message);
   }

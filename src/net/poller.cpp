@@ -1,10 +1,10 @@
 #include "pannier/net/poller.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <sys/epoll.h>
 
 #include <array>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <system_error>
 
@@ -25,7 +25,8 @@ int make_epoll() {
 
 struct Poller::Impl {
   Impl(boost::asio::io_context& io, TurnHooks& turn_hooks)
-      : set(io, make_epoll()), hooks(turn_hooks) {}
+      : set(io, make_epoll()),
+        hooks(turn_hooks) {}
 
   void control(int operation, int descriptor, Pollable* pollable, std::uint32_t interest) {
     epoll_event event{};
@@ -93,6 +94,8 @@ void Poller::remove(int descriptor, Pollable* pollable) {
   impl_->forget(pollable);
 }
 
-void Poller::start() { impl_->wait(); }
+void Poller::start() {
+  impl_->wait();
+}
 
 }  // namespace pannier::net

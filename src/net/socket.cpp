@@ -16,7 +16,8 @@
 namespace pannier::net {
 namespace {
 
-constexpr int kSendBuffer = 256 * 1024;  // bytes; a slow client must not hide megabytes in the kernel
+constexpr int kSendBuffer =
+    256 * 1024;  // bytes; a slow client must not hide megabytes in the kernel
 constexpr int kBacklog = 1024;
 
 void set_option(int descriptor, int level, int name, int value) {
@@ -55,8 +56,8 @@ base::SocketAddress resolve_to_listen(const base::Endpoint& endpoint, std::strin
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(
-      endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
+  const int error =
+      ::getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
   if (error != 0) {
     reason = std::string("the name does not resolve: ") + ::gai_strerror(error);
     return {};
@@ -78,11 +79,12 @@ int refuse(int descriptor, std::string& reason) {
 
 }  // namespace
 
-std::string errno_text(int error) { return std::system_category().message(error); }
+std::string errno_text(int error) {
+  return std::system_category().message(error);
+}
 
 int start_connect(const base::SocketAddress& address, int& error) {
-  const int descriptor =
-      ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
     error = errno;
     return -1;
@@ -118,8 +120,7 @@ int listen_on(const base::Endpoint& endpoint,
     reason = "another process listens on it";
     return -1;
   }
-  const int descriptor =
-      ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) {
     reason = errno_text(errno);
     return -1;
@@ -129,7 +130,8 @@ int listen_on(const base::Endpoint& endpoint,
   } else {
     set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, 1);
   }
-  if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0) {
+  if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&address.storage), address.length) !=
+      0) {
     return refuse(descriptor, reason);
   }
   if (mode && endpoint.is_unix() && ::chmod(endpoint.unix_path.c_str(), *mode) != 0) {

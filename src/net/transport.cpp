@@ -17,7 +17,9 @@ IoResult failed(int error) {
 
 }  // namespace
 
-SocketTransport::~SocketTransport() { ::close(descriptor_); }
+SocketTransport::~SocketTransport() {
+  ::close(descriptor_);
+}
 
 IoResult SocketTransport::read_some(std::span<char> into) {
   const ssize_t n = ::recv(descriptor_, into.data(), into.size(), 0);

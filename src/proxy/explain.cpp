@@ -1,14 +1,15 @@
 #include "explain.hpp"
 
-#include <fmt/format.h>
-
-#include <chrono>
-
-#include "introspection.hpp"
 #include "pannier/base/bytes.hpp"
 #include "pannier/proxy/local_commands.hpp"
 #include "pannier/resp/reply_writer.hpp"
+
+#include "introspection.hpp"
 #include "request_handler.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
 
 namespace pannier::proxy {
 namespace {
@@ -77,13 +78,14 @@ std::string explain(Context& context,
   }
   const bool arity = command::arity_fits(*row, request.size());
   std::vector<std::string_view> keys;
-  const bool known =
-      command::extract_keys(*row, request, keys) == command::KeyStatus::Ok;
-  out += fmt::format("arguments: {}\n", arity ? "right number" : "wrong number: the server refuses");
+  const bool known = command::extract_keys(*row, request, keys) == command::KeyStatus::Ok;
+  out +=
+      fmt::format("arguments: {}\n", arity ? "right number" : "wrong number: the server refuses");
   out += fmt::format("keys: {}\n", known ? std::to_string(keys.size()) : "not known");
-  const route::Route route = row->handling == command::Handling::Forward
-                                 ? choose_node(context, session, *row, request)
-                                 : route::Route{context.topology->primary, route::RouteReason::Write};
+  const route::Route route =
+      row->handling == command::Handling::Forward
+          ? choose_node(context, session, *row, request)
+          : route::Route{context.topology->primary, route::RouteReason::Write};
   out += fmt::format("reads: {}\n", reads_text(context, session));
   out += fmt::format("node: {}\n", node_text(context, route));
   out += fmt::format("because: {}\n", route::to_string(route.reason));
@@ -166,8 +168,8 @@ std::string pannier_command(Context& context,
   } else if (subcommand == "version") {
     text = context.shared.version;
   } else {
-    return error(fmt::format("ERR PANNIER {} belongs to the near cache, which this version does not have",
-                             subcommand));
+    return error(fmt::format(
+        "ERR PANNIER {} belongs to the near cache, which this version does not have", subcommand));
   }
   std::string out;
   resp::append_verbatim(out, text, session.state.version);

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "pannier/proxy/context.hpp"
+
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "pannier/proxy/context.hpp"
 
 namespace pannier::proxy {
 

@@ -1,14 +1,14 @@
 #include "gather.hpp"
 
+#include "pannier/resp/reply_writer.hpp"
+#include "pannier/resp/request_parser.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "pannier/resp/request_parser.hpp"
-#include "pannier/resp/reply_writer.hpp"
 
 namespace pannier::proxy {
 namespace {

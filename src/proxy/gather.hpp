@@ -1,18 +1,23 @@
 #pragma once
 
-#include <cstdint>
-#include <string_view>
-
 #include "pannier/proxy/context.hpp"
 #include "pannier/proxy/local_commands.hpp"
+
 #include "request_handler.hpp"
+
+#include <cstdint>
+#include <string_view>
 
 // Commands about all of Pannier's sessions: every worker is asked, the session waits for the last
 // answer. Rare; never on the way of a GET.
 namespace pannier::proxy {
 
-[[nodiscard]] Step gather_client_list(Context& context, Session& session, const ClientFilter& filter);
-[[nodiscard]] Step gather_client_kill(Context& context, Session& session, const ClientFilter& filter);
+[[nodiscard]] Step gather_client_list(Context& context,
+                                      Session& session,
+                                      const ClientFilter& filter);
+[[nodiscard]] Step gather_client_kill(Context& context,
+                                      Session& session,
+                                      const ClientFilter& filter);
 [[nodiscard]] Step gather_client_unblock(Context& context,
                                          Session& session,
                                          std::uint64_t id,

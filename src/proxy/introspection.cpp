@@ -1,5 +1,13 @@
 #include "introspection.hpp"
 
+#include "pannier/base/bytes.hpp"
+
+#include "explain.hpp"
+#include "info_section.hpp"
+#include "monitor.hpp"
+#include "request_handler.hpp"
+#include "upstream_reply.hpp"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -7,13 +15,6 @@
 #include <array>
 #include <chrono>
 #include <ctime>
-
-#include "explain.hpp"
-#include "info_section.hpp"
-#include "monitor.hpp"
-#include "pannier/base/bytes.hpp"
-#include "request_handler.hpp"
-#include "upstream_reply.hpp"
 
 namespace pannier::proxy {
 namespace {
@@ -29,8 +30,7 @@ InfoFields info_fields(const Context& context) {
   const route::Topology& topology = *context.topology;
   InfoFields fields{
       {"pannier_version", context.shared.version},
-      {"pannier_uptime_in_seconds",
-       std::to_string(unix_seconds() - context.shared.started_unix)},
+      {"pannier_uptime_in_seconds", std::to_string(unix_seconds() - context.shared.started_unix)},
       {"pannier_sessions", std::to_string(context.shared.sessions.load())},
       {"pannier_workers", std::to_string(context.shared.config.workers)},
       {"pannier_own_zone", topology.own_zone},

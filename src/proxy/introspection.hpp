@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/proxy/context.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "pannier/proxy/context.hpp"
 
 // Small things that several stages of a request need.
 namespace pannier::proxy {

@@ -1,15 +1,16 @@
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <chrono>
+#include "pannier/base/log.hpp"
+#include "pannier/proxy/local_commands.hpp"
+#include "pannier/resp/reply_writer.hpp"
 
 #include "explain.hpp"
 #include "gather.hpp"
 #include "introspection.hpp"
-#include "pannier/base/log.hpp"
-#include "pannier/proxy/local_commands.hpp"
-#include "pannier/resp/reply_writer.hpp"
 #include "request_handler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
 
 // What the session does about the commands that Pannier answers itself (local_commands.hpp says
 // what they answer).
@@ -45,9 +46,8 @@ Step select_database(Context& context, Session& session, std::int64_t number) {
       return answer(session, refusal);
     }
     if (topology.has_primary() &&
-        context.lanes.pick({topology.primary, db, session.state.version},
-                           session.ref().index,
-                           false) != nullptr) {
+        context.lanes.pick(
+            {topology.primary, db, session.state.version}, session.ref().index, false) != nullptr) {
       return wait(session, Waiting::Database);
     }
     if (db >= topology.databases) {
@@ -200,7 +200,7 @@ Step handle_local(Context& context,
                   Session& session,
                   const CommandSpec& row,
                   const resp::Request& request) {
-  if (changes_lanes(row) && session.in_flight() > 0 && row.name != "reset") {
+  if (changes_lanes(row) && session.in_flight() > 0) {
     return wait(session, Waiting::Order);
   }
   ServerFacts facts;

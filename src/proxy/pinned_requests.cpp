@@ -1,13 +1,14 @@
+#include "pannier/base/bytes.hpp"
+#include "pannier/resp/reply_writer.hpp"
+
+#include "introspection.hpp"
+#include "request_handler.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
-
-#include "introspection.hpp"
-#include "pannier/base/bytes.hpp"
-#include "pannier/resp/reply_writer.hpp"
-#include "request_handler.hpp"
 
 // Requests that need a connection of their own (behaviour §2).
 namespace pannier::proxy {
@@ -43,8 +44,10 @@ bool answer_without_state(Context& context, Session& session, const CommandSpec&
     return false;
   }
   if (row.name == "exec" || row.name == "discard") {
-    static_cast<void>(answer_error(
-        context, session, row.name == "exec" ? "ERR EXEC without MULTI" : "ERR DISCARD without MULTI"));
+    static_cast<void>(
+        answer_error(context,
+                     session,
+                     row.name == "exec" ? "ERR EXEC without MULTI" : "ERR DISCARD without MULTI"));
     return true;
   }
   if (row.name == "unwatch") {
@@ -114,7 +117,8 @@ void note_transaction(Session& session, const CommandSpec& row) {
 void prepare_blocking(Context& context, Session& session, std::int64_t ms, Outgoing& out) {
   constexpr std::int64_t kLongest = 1LL << 40;
   out.deadline = ms > 0 ? upstream::DeadlineKind::Timed : upstream::DeadlineKind::None;
-  out.due = context.runtime.now + std::chrono::milliseconds(std::clamp<std::int64_t>(ms, 0, kLongest)) +
+  out.due = context.runtime.now +
+            std::chrono::milliseconds(std::clamp<std::int64_t>(ms, 0, kLongest)) +
             std::chrono::seconds(1);
   out.purpose = upstream::Purpose::Blocking;
   ++session.pinned.blocking;
@@ -168,7 +172,9 @@ bool map_redirect(Context& context,
   return true;
 }
 
-bool uses_multi_reserve(const CommandSpec& row) { return row.handling == Handling::Transaction; }
+bool uses_multi_reserve(const CommandSpec& row) {
+  return row.handling == Handling::Transaction;
+}
 
 // In RESP2 a subscriber may say little; the server knows what, but Pannier's own commands would
 // never reach it.
@@ -197,8 +203,8 @@ Step refuse_in_multi(Context& context, Session& session) {
 bool prepare_tracking(Context& context, Session& session, Outgoing& out) {
   if (!map_redirect(context, out.arguments, context.text)) {
     release_pinned(context, session);
-    static_cast<void>(answer_error(
-        context, session, "ERR The client ID you want redirect to does not exist"));
+    static_cast<void>(
+        answer_error(context, session, "ERR The client ID you want redirect to does not exist"));
     return false;
   }
   out.frame = context.text;
@@ -213,8 +219,8 @@ void prepare_transaction(Session& session, Outgoing& out) {
   if (out.row->name == "exec") {
     out.deadline = upstream::DeadlineKind::Slow;
     out.purpose = upstream::Purpose::Exec;
-    out.fate = session.pinned.selected_in_multi >= 0 ? upstream::Fate::Whole
-                                                     : upstream::Fate::Forward;
+    out.fate =
+        session.pinned.selected_in_multi >= 0 ? upstream::Fate::Whole : upstream::Fate::Forward;
   }
   note_transaction(session, *out.row);
 }
@@ -446,9 +452,8 @@ Step begin_upload(Context& context,
   const CommandSpec* row = large_row(session, head);
   if (row == nullptr) {
     session.close_after_replies(metrics::CloseReason::Protocol);
-    return answer_error(context,
-                        session,
-                        "ERR Protocol error: this command takes no arguments over 64KiB");
+    return answer_error(
+        context, session, "ERR Protocol error: this command takes no arguments over 64KiB");
   }
   PinnedState& pinned = session.pinned;
   if (pinned.lost && pinned.multi) {

@@ -1,15 +1,16 @@
 #include "reply_router.hpp"
 
+#include "pannier/base/log.hpp"
+#include "pannier/resp/reply_writer.hpp"
+
+#include "introspection.hpp"
+#include "request_handler.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
-
-#include "introspection.hpp"
-#include "pannier/base/log.hpp"
-#include "pannier/resp/reply_writer.hpp"
-#include "request_handler.hpp"
 
 namespace pannier::proxy {
 namespace {
@@ -114,8 +115,8 @@ void ReplyRouter::note_reply(upstream::Connection& connection,
   metrics.upstream_duration.observe(elapsed);
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(elapsed);
   metrics.commands.at(slot.row).duration_us.add(static_cast<std::uint64_t>(us.count()));
-  if (us >= context_->shared.config.slowlog.slower_than &&
-      slot.fate != upstream::Fate::Swallow && slot.purpose != upstream::Purpose::Blocking) {
+  if (us >= context_->shared.config.slowlog.slower_than && slot.fate != upstream::Fate::Swallow &&
+      slot.purpose != upstream::Purpose::Blocking) {
     log_slow(*context_, connection, slot, us);
   }
 }
@@ -181,9 +182,7 @@ void ReplyRouter::give(Session& session,
   session.reply(slot.place, slot.silent ? std::string_view{} : bytes, last);
 }
 
-void ReplyRouter::give_whole(Session& session,
-                             upstream::SlotIndex index,
-                             std::string_view bytes) {
+void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::string_view bytes) {
   const upstream::Slot& slot = context_->runtime.slots[index];
   switch (slot.purpose) {
     case upstream::Purpose::Learn:
@@ -385,15 +384,13 @@ void ReplyRouter::time_out(upstream::SlotIndex index) {
     session->wake(Waiting::Learning);
     return;
   }
-  const auto reason =
-      slot.in_backlog ? metrics::Refusal::NotSent : metrics::Refusal::MayHaveRun;
+  const auto reason = slot.in_backlog ? metrics::Refusal::NotSent : metrics::Refusal::MayHaveRun;
   metrics.refusals.at(static_cast<std::size_t>(reason)).add();
   metrics.commands.at(slot.row).errors.add();
   give(*session,
        slot,
-       error_reply(slot.in_backlog
-                       ? "UPSTREAM no connection within the deadline (not sent)"
-                       : "UPSTREAM no reply within the deadline (may have run)"),
+       error_reply(slot.in_backlog ? "UPSTREAM no connection within the deadline (not sent)"
+                                   : "UPSTREAM no reply within the deadline (may have run)"),
        true);
 }
 

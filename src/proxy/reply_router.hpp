@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "pannier/proxy/context.hpp"
 #include "pannier/upstream/connection.hpp"
+
+#include <string>
+#include <string_view>
 
 namespace pannier::proxy {
 
@@ -32,10 +32,7 @@ class ReplyRouter final : public upstream::ConnectionEvents {
  private:
   void settle(upstream::Connection& connection, upstream::SlotIndex index);
   void finish(upstream::Connection& connection, upstream::Slot& slot, Session& session);
-  void give(Session& session,
-            const upstream::Slot& slot,
-            std::string_view bytes,
-            bool last);
+  void give(Session& session, const upstream::Slot& slot, std::string_view bytes, bool last);
   void give_whole(Session& session, upstream::SlotIndex index, std::string_view bytes);
   void note_reply(upstream::Connection& connection,
                   upstream::SlotIndex index,

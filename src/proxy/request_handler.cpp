@@ -1,14 +1,15 @@
 #include "request_handler.hpp"
 
+#include "pannier/base/bytes.hpp"
+#include "pannier/proxy/local_commands.hpp"
+#include "pannier/resp/reply_writer.hpp"
+
+#include "introspection.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-
-#include "introspection.hpp"
-#include "pannier/base/bytes.hpp"
-#include "pannier/proxy/local_commands.hpp"
-#include "pannier/resp/reply_writer.hpp"
 
 namespace pannier::proxy {
 namespace {
@@ -37,7 +38,8 @@ const CommandSpec* identify(Context& context, Session& session, const resp::Requ
   if (known.status == command::LearnedCommands::Status::Known) {
     return known.row;
   }
-  if (known.status == command::LearnedCommands::Status::Unknown || !context.topology->has_primary()) {
+  if (known.status == command::LearnedCommands::Status::Unknown ||
+      !context.topology->has_primary()) {
     return &kUnknownRow;
   }
   const route::NodeId primary = context.topology->primary;
@@ -57,7 +59,10 @@ bool needs_right_arity(const CommandSpec& row) {
   return row.handling != Handling::Forward;
 }
 
-bool refused(Context& context, Session& session, const CommandSpec& row, const resp::Request& request) {
+bool refused(Context& context,
+             Session& session,
+             const CommandSpec& row,
+             const resp::Request& request) {
   if (needs_auth(row, session.state)) {
     refuse(context, session, metrics::Refusal::Auth, "NOAUTH Authentication required.");
     return true;
@@ -86,7 +91,9 @@ bool is_paused(const Context& context, const CommandSpec& row) {
          row.handling != Handling::Local;
 }
 
-bool counts_as_write(const CommandSpec& row) { return !row.has(command::kReadOnly); }
+bool counts_as_write(const CommandSpec& row) {
+  return !row.has(command::kReadOnly);
+}
 
 // Behaviour 1.3: what is not a plain read leaves after the session's reads on other nodes were
 // answered.
@@ -172,8 +179,7 @@ Step forward(Context& context,
     if (context.topology->generation == 0) {
       return wait(session, Waiting::Topology);
     }
-    return refuse_away(
-        context, session, row, request, "no primary is known; see PANNIER TOPOLOGY");
+    return refuse_away(context, session, row, request, "no primary is known; see PANNIER TOPOLOGY");
   }
   if (!order_allows(session, row, route.node)) {
     return wait(session, Waiting::Order);
@@ -290,10 +296,7 @@ route::Route choose_node(Context& context,
 namespace {
 
 // Read-your-writes: the keys of a write count as written from now until its outcome is known.
-void mark_keys(Context& context,
-               Session& session,
-               upstream::SlotIndex index,
-               const Outgoing& out) {
+void mark_keys(Context& context, Session& session, upstream::SlotIndex index, const Outgoing& out) {
   upstream::Slot& slot = context.runtime.slots[index];
   context.keys.clear();
   const bool unknown =

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <cstdint>
-#include <span>
-#include <string_view>
-
 #include "pannier/command/command.hpp"
 #include "pannier/proxy/context.hpp"
 #include "pannier/route/selector.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
 
 namespace pannier::proxy {
 
@@ -43,11 +43,15 @@ struct Outgoing {
   upstream::Fate fate = upstream::Fate::Forward;
   upstream::Purpose purpose = upstream::Purpose::None;
   upstream::DeadlineKind deadline = upstream::DeadlineKind::Read;
-  base::TimePoint due{};            // of DeadlineKind::Timed
+  base::TimePoint due{};  // of DeadlineKind::Timed
   std::uint32_t confirmations = 0;
   bool is_subscribe = false;
 };
-void send(Context& context, Session& session, upstream::Connection& connection, const Outgoing& out);
+
+void send(Context& context,
+          Session& session,
+          upstream::Connection& connection,
+          const Outgoing& out);
 // Pannier's own command in front of or behind a client's: its reply is dropped.
 void send_unseen(Context& context, upstream::Connection& connection, std::string_view request);
 
@@ -76,9 +80,6 @@ void wake_pinned_waiter(Context& context);
                                 const resp::Request& request);
 
 // Error replies of Pannier's own, counted.
-void refuse(Context& context,
-            Session& session,
-            metrics::Refusal reason,
-            std::string_view text);
+void refuse(Context& context, Session& session, metrics::Refusal reason, std::string_view text);
 
 }  // namespace pannier::proxy

@@ -1,17 +1,19 @@
 #include "pannier/proxy/session.hpp"
 
-#include <sys/epoll.h>
-
-#include <algorithm>
-#include <array>
-#include <utility>
-
 #include "pannier/base/bytes.hpp"
 #include "pannier/base/log.hpp"
 #include "pannier/net/socket.hpp"
 #include "pannier/proxy/context.hpp"
 #include "pannier/resp/reply_writer.hpp"
+
 #include "request_handler.hpp"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
 
 namespace pannier::proxy {
 namespace {
@@ -190,10 +192,15 @@ void Session::upload_drained() {
 
 void Session::protocol_error() {
   const std::string text(parser_.error());
-  base::log_warn("session",
-                 "client {} broke the protocol: {}; its connection is closed",
-                 state.remote_address,
-                 text.empty() ? "HTTP on a RESP port" : text);
+  if (context_.runtime.now >= context_.next_protocol_log) {
+    context_.next_protocol_log = context_.runtime.now + std::chrono::seconds(1);
+    base::log_warn(
+        "session",
+        "client {} broke the protocol: {}; its connection is closed (said at most once a "
+        "second; all are counted)",
+        state.remote_address,
+        text.empty() ? "HTTP on a RESP port" : text);
+  }
   if (text.empty()) {
     close(metrics::CloseReason::Security);
     return;
@@ -264,8 +271,8 @@ void Session::resume() {
 }
 
 bool Session::output_is_full() const {
-  const bool tight =
-      context_.runtime.blocks.used_bytes() > context_.shared.config.memory / 2 / context_.shared.config.workers;
+  const bool tight = context_.runtime.blocks.used_bytes() >
+                     context_.shared.config.memory / 2 / context_.shared.config.workers;
   return replies_.pending() >= kMaxPending ||
          output_bytes() > (tight ? kMaxOutputWhenTight : kMaxOutput);
 }
@@ -316,7 +323,8 @@ void Session::finish_if_done() {
     close(metrics::CloseReason::Drain);
     return;
   }
-  const bool wants_no_more = closing_ || (ended_ && (input_.empty() || waiting_ == Waiting::Nothing));
+  const bool wants_no_more =
+      closing_ || (ended_ && (input_.empty() || waiting_ == Waiting::Nothing));
   if (nothing_left && wants_no_more) {
     close(close_reason_);
   }
@@ -358,8 +366,8 @@ void Session::update_interest() {
   if (waiting_ != Waiting::Nothing) {
     may_read = may_read && input_.size() < kMaxWaitingInput;
   } else if (pinned.uploading && pinned.connection != nullptr) {
-    may_read = may_read &&
-               pinned.connection->pipeline().unsent() < upstream::Connection::kHighWater;
+    may_read =
+        may_read && pinned.connection->pipeline().unsent() < upstream::Connection::kHighWater;
   } else {
     may_read = may_read && !output_is_full();
   }

@@ -1,9 +1,9 @@
 #include "upstream_reply.hpp"
 
+#include "pannier/base/bytes.hpp"
+
 #include <cstdint>
 #include <string>
-
-#include "pannier/base/bytes.hpp"
 
 namespace pannier::proxy {
 namespace {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "pannier/command/learned.hpp"
+
 #include <optional>
 #include <string_view>
-
-#include "pannier/command/learned.hpp"
 
 namespace pannier::proxy {
 

@@ -1,24 +1,25 @@
 #include "pannier/proxy/worker.hpp"
 
-#include <sys/epoll.h>
-#include <unistd.h>
+#include "pannier/base/log.hpp"
+#include "pannier/net/socket.hpp"
+#include "pannier/proxy/context.hpp"
+#include "pannier/resp/reply_writer.hpp"
+
+#include "gather.hpp"
+#include "introspection.hpp"
+#include "reply_router.hpp"
+#include "request_handler.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <sys/epoll.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 #include <vector>
-
-#include "gather.hpp"
-#include "introspection.hpp"
-#include "pannier/base/log.hpp"
-#include "pannier/net/socket.hpp"
-#include "pannier/proxy/context.hpp"
-#include "pannier/resp/reply_writer.hpp"
-#include "reply_router.hpp"
-#include "request_handler.hpp"
 
 namespace pannier::proxy {
 namespace {
@@ -32,21 +33,24 @@ constexpr auto kHousekeeping = std::chrono::seconds(10);
 }  // namespace
 
 struct Worker::Impl final : net::TurnHooks {
-  Impl(Shared& shared, std::uint32_t index)
-      : timer(io), context(io, *this, router, shared, index) {
+  Impl(Shared& shared, std::uint32_t index) : timer(io), context(io, *this, router, shared, index) {
     router.bind(context);
   }
 
   // A listening socket of this worker.
   struct Acceptor final : net::Pollable {
     Acceptor(Impl& worker, int socket, std::function<void(int)> accepted)
-        : impl(worker), descriptor(socket), accept(std::move(accepted)) {
+        : impl(worker),
+          descriptor(socket),
+          accept(std::move(accepted)) {
       impl.context.runtime.poller.add(descriptor, this, EPOLLIN);
     }
+
     ~Acceptor() {
       impl.context.runtime.poller.remove(descriptor, this);
       ::close(descriptor);
     }
+
     Acceptor(const Acceptor&) = delete;
     Acceptor& operator=(const Acceptor&) = delete;
 
@@ -233,7 +237,9 @@ void Worker::run() {
   impl_->io.run();
 }
 
-void Worker::stop() { impl_->io.stop(); }
+void Worker::stop() {
+  impl_->io.stop();
+}
 
 void Worker::post(std::function<void(Context&)> action) {
   boost::asio::post(impl_->io, [impl = impl_.get(), action = std::move(action)] {
@@ -271,7 +277,9 @@ void Worker::drain(std::function<void()> done) {
   });
 }
 
-const metrics::WorkerMetrics& Worker::metrics() const { return impl_->context.runtime.metrics; }
+const metrics::WorkerMetrics& Worker::metrics() const {
+  return impl_->context.runtime.metrics;
+}
 
 std::int64_t Worker::session_count() const {
   return impl_->context.runtime.metrics.sessions.value();

@@ -1,14 +1,14 @@
 #include "pannier/upstream/connection.hpp"
 
+#include "pannier/base/bytes.hpp"
+#include "pannier/net/socket.hpp"
+
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
-
-#include "pannier/base/bytes.hpp"
-#include "pannier/net/socket.hpp"
 
 namespace pannier::upstream {
 namespace {
@@ -32,7 +32,9 @@ Connection::~Connection() {
   }
 }
 
-metrics::NodeMetrics& Connection::metrics() { return runtime_.metrics.nodes.at(spec_.node); }
+metrics::NodeMetrics& Connection::metrics() {
+  return runtime_.metrics.nodes.at(spec_.node);
+}
 
 bool Connection::open(const route::Node& node) {
   node_name_ = node.name;
@@ -52,10 +54,11 @@ bool Connection::open(const route::Node& node) {
   transport_ = std::make_unique<net::SocketTransport>(descriptor);
   interest_ = EPOLLOUT;
   runtime_.poller.add(descriptor, this, interest_);
-  open_timer_ = runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.connect, [this] {
-    close(state_ == State::Connecting ? "no connection within timeouts.connect"
-                                      : "no answer to the handshake within timeouts.connect");
-  });
+  open_timer_ =
+      runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.connect, [this] {
+        close(state_ == State::Connecting ? "no connection within timeouts.connect"
+                                          : "no answer to the handshake within timeouts.connect");
+      });
   return true;
 }
 
@@ -264,7 +267,9 @@ void Connection::on_reply(SlotIndex index, std::string_view bytes, char type, bo
   }
 }
 
-void Connection::on_push(std::string_view bytes) { events_.on_push(*this, bytes); }
+void Connection::on_push(std::string_view bytes) {
+  events_.on_push(*this, bytes);
+}
 
 void Connection::close(std::string reason) {
   if (state_ == State::Closed) {

@@ -1,11 +1,11 @@
 #include "pannier/upstream/handshake.hpp"
 
+#include "pannier/resp/request_parser.hpp"
+
 #include <unistd.h>
 
 #include <initializer_list>
 #include <string>
-
-#include "pannier/resp/request_parser.hpp"
 
 namespace pannier::upstream {
 namespace {

@@ -1,9 +1,9 @@
 #include "pannier/upstream/lane_set.hpp"
 
+#include "pannier/base/log.hpp"
+
 #include <algorithm>
 #include <chrono>
-
-#include "pannier/base/log.hpp"
 
 namespace pannier::upstream {
 namespace {
@@ -20,14 +20,16 @@ constexpr auto kMaxAge = minutes(60);
 }  // namespace
 
 LaneSet::LaneSet(Runtime& runtime, ConnectionEvents& events)
-    : runtime_(runtime), events_(events), random_(std::random_device{}()) {}
+    : runtime_(runtime),
+      events_(events),
+      random_(std::random_device{}()) {}
 
 LaneSet::~LaneSet() = default;
 
 base::Duration LaneSet::jittered(base::Duration around) {
-  return base::Duration(static_cast<base::Duration::rep>(
-      static_cast<double>(around.count()) *
-      std::uniform_real_distribution<double>(0.5, 1.0)(random_)));
+  return base::Duration(
+      static_cast<base::Duration::rep>(static_cast<double>(around.count()) *
+                                       std::uniform_real_distribution<double>(0.5, 1.0)(random_)));
 }
 
 void LaneSet::set_topology(route::TopologyPtr topology) {
@@ -115,8 +117,8 @@ void LaneSet::count_failure(route::NodeId node, const std::string& error) {
                    topology_->nodes[node].name,
                    error);
   }
-  const auto backoff = std::min<base::Duration>(
-      kFirstBackoff * (1U << std::min(state.failures, 6U)), kMaxBackoff);
+  const auto backoff =
+      std::min<base::Duration>(kFirstBackoff * (1U << std::min(state.failures, 6U)), kMaxBackoff);
   ++state.failures;
   state.last_error = error;
   state.retry_at = runtime_.now + jittered(backoff);
@@ -222,7 +224,9 @@ void LaneSet::housekeep() {
   }
 }
 
-void LaneSet::sweep() { dead_.clear(); }
+void LaneSet::sweep() {
+  dead_.clear();
+}
 
 void LaneSet::close_all(const std::string& reason) {
   closing_ = true;

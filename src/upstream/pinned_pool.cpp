@@ -42,7 +42,8 @@ void PinnedPool::keep_warm() {
       std::count_if(entries_.begin(), entries_.end(), [this](const Entry& entry) {
         return entry.idle && entry.connection->node() == topology_->primary;
       }));
-  for (std::size_t i = there; i < runtime_.config.upstream.pinned.min && entries_.size() < max_; ++i) {
+  for (std::size_t i = there; i < runtime_.config.upstream.pinned.min && entries_.size() < max_;
+       ++i) {
     if (open({topology_->primary, 0, resp::Version::Resp2}, true) == nullptr) {
       return;
     }
@@ -111,7 +112,9 @@ void PinnedPool::give_back(Connection& connection) {
   count(connection.node(), true, 1);
 }
 
-void PinnedPool::discard(Connection& connection) { connection.close("no longer needed"); }
+void PinnedPool::discard(Connection& connection) {
+  connection.close("no longer needed");
+}
 
 bool PinnedPool::closed(Connection& connection) {
   const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
@@ -143,7 +146,9 @@ void PinnedPool::housekeep() {
   keep_warm();
 }
 
-void PinnedPool::sweep() { dead_.clear(); }
+void PinnedPool::sweep() {
+  dead_.clear();
+}
 
 void PinnedPool::close_all(const std::string& reason) {
   closing_ = true;

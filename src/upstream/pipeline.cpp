@@ -1,10 +1,10 @@
 #include "pannier/upstream/pipeline.hpp"
 
+#include "pannier/base/bytes.hpp"
+
 #include <algorithm>
 #include <array>
 #include <optional>
-
-#include "pannier/base/bytes.hpp"
 
 namespace pannier::upstream {
 namespace {

@@ -1,9 +1,9 @@
 #pragma once
 
+#include "pannier/config/config.hpp"
+
 #include <memory>
 #include <string>
-
-#include "pannier/config/config.hpp"
 
 namespace pannier::app {
 

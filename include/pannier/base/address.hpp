@@ -14,6 +14,7 @@ struct SocketAddress {
   socklen_t length = 0;
 
   [[nodiscard]] int family() const { return storage.ss_family; }
+
   // "127.0.0.1:6379", "[::1]:6379", "unix:/path"
   [[nodiscard]] std::string to_string() const;
   [[nodiscard]] bool operator==(const SocketAddress& other) const;
@@ -31,6 +32,7 @@ struct Endpoint {
   std::string unix_path;  // empty for TCP
 
   [[nodiscard]] bool is_unix() const { return !unix_path.empty(); }
+
   // True for a Unix socket, "localhost", 127.0.0.0/8 and ::1.
   [[nodiscard]] bool is_loopback() const;
   [[nodiscard]] std::string to_string() const;

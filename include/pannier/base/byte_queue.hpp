@@ -22,6 +22,7 @@ class BlockPool {
     std::uint32_t end = 0;
 
     static constexpr std::size_t capacity() { return kBlockSize - sizeof(Block); }
+
     [[nodiscard]] char* data();
   };
 
@@ -34,6 +35,7 @@ class BlockPool {
   void give(Block* block);
   // Gives idle blocks back to the allocator.
   void trim();
+
   // Bytes of blocks that queues hold now.
   [[nodiscard]] std::size_t used_bytes() const { return used_ * kBlockSize; }
 
@@ -50,11 +52,14 @@ class BlockPool {
 class ByteQueue {
  public:
   explicit ByteQueue(BlockPool& pool) : pool_(&pool) {}
+
   ~ByteQueue() { clear(); }
+
   ByteQueue(const ByteQueue&) = delete;
   ByteQueue& operator=(const ByteQueue&) = delete;
 
   [[nodiscard]] std::size_t size() const { return size_; }
+
   [[nodiscard]] bool empty() const { return size_ == 0; }
 
   void append(std::string_view bytes) {
@@ -73,6 +78,7 @@ class ByteQueue {
   void discard(std::size_t n);
   // Appends `length` bytes from `offset` to `out`. REQUIRES: offset + length <= size()
   void copy_to(std::string& out, std::size_t offset, std::size_t length) const;
+
   void clear() { discard(size_); }
 
  private:
@@ -84,6 +90,8 @@ class ByteQueue {
   std::size_t size_ = 0;
 };
 
-inline char* BlockPool::Block::data() { return reinterpret_cast<char*>(this + 1); }
+inline char* BlockPool::Block::data() {
+  return reinterpret_cast<char*>(this + 1);
+}
 
 }  // namespace pannier::base

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/base/clock.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <utility>
-
-#include "pannier/base/clock.hpp"
 
 namespace pannier::base {
 

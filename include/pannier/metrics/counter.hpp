@@ -27,7 +27,9 @@ class Gauge {
   void add(std::int64_t n = 1) {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
+
   void sub(std::int64_t n = 1) { add(-n); }
+
   void set(std::int64_t n) { value_.store(n, std::memory_order_relaxed); }
 
   [[nodiscard]] std::int64_t value() const { return value_.load(std::memory_order_relaxed); }
@@ -55,6 +57,7 @@ class Histogram {
 
   // Not cumulative; the last one is what lies above all bounds.
   [[nodiscard]] std::uint64_t bucket(std::size_t i) const { return buckets_.at(i).value(); }
+
   [[nodiscard]] std::uint64_t sum_ns() const { return sum_ns_.value(); }
 
  private:

@@ -1,32 +1,32 @@
 #pragma once
 
+#include "pannier/metrics/counter.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-
-#include "pannier/metrics/counter.hpp"
 
 namespace pannier::metrics {
 
 // Why Pannier answered a request itself with an error, or closed a session.
 enum class Refusal : std::uint8_t {
-  NotSent,        // -UPSTREAM ... (not sent)
-  MayHaveRun,     // -UPSTREAM ... (may have run)
-  Denied,         // -NOPERM
-  PinnedWait,     // no exclusive connection within pinned.wait
-  Auth,           // -NOAUTH, -WRONGPASS
+  NotSent,     // -UPSTREAM ... (not sent)
+  MayHaveRun,  // -UPSTREAM ... (may have run)
+  Denied,      // -NOPERM
+  PinnedWait,  // no exclusive connection within pinned.wait
+  Auth,        // -NOAUTH, -WRONGPASS
   kCount
 };
 
 enum class CloseReason : std::uint8_t {
-  Client,         // end of file or reset by the client, QUIT
-  Protocol,       // a protocol error of the client
-  Security,       // inline POST or Host:
+  Client,    // end of file or reset by the client, QUIT
+  Protocol,  // a protocol error of the client
+  Security,  // inline POST or Host:
   MaxClients,
-  UpstreamLost,   // a connection that held this session's state was lost
-  Stalled,        // no progress within `slow`
+  UpstreamLost,  // a connection that held this session's state was lost
+  Stalled,       // no progress within `slow`
   OutputLimit,
-  Killed,         // CLIENT KILL
+  Killed,  // CLIENT KILL
   Drain,
   kCount
 };
@@ -42,8 +42,8 @@ inline constexpr std::size_t kMaxNodes = 64;
 
 struct CommandMetrics {
   Counter requests;
-  Counter errors;        // error replies, upstream's and Pannier's own
-  Counter duration_us;   // sum, from parsed to answered
+  Counter errors;       // error replies, upstream's and Pannier's own
+  Counter duration_us;  // sum, from parsed to answered
 };
 
 struct NodeMetrics {
@@ -52,11 +52,11 @@ struct NodeMetrics {
   Counter connect_failures;
   Counter connections_lost;
   Counter timeouts;
-  Counter late_replies;       // read and dropped
+  Counter late_replies;  // read and dropped
   Counter lanes_retired;
   Counter bytes_sent;
   Counter bytes_received;
-  Gauge lanes;                // open shared connections
+  Gauge lanes;  // open shared connections
   Gauge inflight;
   std::array<Gauge, static_cast<std::size_t>(PinnedState::kCount)> pinned;
 };
@@ -70,12 +70,12 @@ struct WorkerMetrics {
   std::array<Counter, static_cast<std::size_t>(CloseReason::kCount)> sessions_closed;
   Counter bytes_received;
   Counter bytes_sent;
-  Gauge output_bytes;         // replies that wait for clients
+  Gauge output_bytes;  // replies that wait for clients
   std::array<Counter, static_cast<std::size_t>(Refusal::kCount)> refusals;
   std::array<CommandMetrics, kMaxCommandRows> commands;  // by command::index_of; last: unknown
   std::array<NodeMetrics, kMaxNodes> nodes;              // by node id
-  Histogram local_duration;      // answered by Pannier itself
-  Histogram upstream_duration;   // from parsed to answered, through upstream
+  Histogram local_duration;                              // answered by Pannier itself
+  Histogram upstream_duration;  // from parsed to answered, through upstream
   Counter reads_same_zone;
   Counter reads_cross_zone;
   Counter reads_kept_on_primary;  // read-your-writes

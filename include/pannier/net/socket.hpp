@@ -1,10 +1,10 @@
 #pragma once
 
+#include "pannier/base/address.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
-
-#include "pannier/base/address.hpp"
 
 // Non-blocking sockets with the options that a proxy wants. All functions are thread-safe.
 namespace pannier::net {

@@ -37,12 +37,14 @@ class SocketTransport final : public Transport {
  public:
   // Takes ownership of a connected or connecting non-blocking socket.
   explicit SocketTransport(int descriptor) : descriptor_(descriptor) {}
+
   ~SocketTransport() override;
   SocketTransport(const SocketTransport&) = delete;
   SocketTransport& operator=(const SocketTransport&) = delete;
 
   [[nodiscard]] IoResult read_some(std::span<char> into) override;
   [[nodiscard]] IoResult write_some(std::span<const iovec> from) override;
+
   [[nodiscard]] int descriptor() const override { return descriptor_; }
 
  private:

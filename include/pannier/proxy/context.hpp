@@ -1,14 +1,5 @@
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <deque>
-#include <functional>
-#include <string>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
-
 #include "pannier/command/learned.hpp"
 #include "pannier/config/config.hpp"
 #include "pannier/proxy/session_table.hpp"
@@ -20,6 +11,15 @@
 #include "pannier/upstream/pinned_pool.hpp"
 #include "pannier/upstream/runtime.hpp"
 
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
 namespace pannier::proxy {
 
 struct Context;
@@ -27,13 +27,14 @@ struct Context;
 // What all workers share; thread-safe. Owned by the application, outlives the workers.
 struct Shared {
   explicit Shared(const config::Config& configuration)
-      : config(configuration), recent_writes(configuration.upstream.read_your_writes) {}
+      : config(configuration),
+        recent_writes(configuration.upstream.read_your_writes) {}
 
   const config::Config& config;
   route::RecentWrites recent_writes;
   std::atomic<std::uint64_t> next_session_id{1};
-  std::atomic<std::uint32_t> sessions{0};     // of all workers, for maxclients
-  std::atomic<std::uint32_t> monitors{0};     // sessions in MONITOR
+  std::atomic<std::uint32_t> sessions{0};  // of all workers, for maxclients
+  std::atomic<std::uint32_t> monitors{0};  // sessions in MONITOR
   std::atomic<bool> draining{false};
   bool replica_reads = false;  // some listener reads from replicas: writes must be remembered
   std::string version;
@@ -82,8 +83,9 @@ struct Context {
   std::deque<upstream::SessionRef> pinned_waiters;
   std::unordered_map<const upstream::Connection*, upstream::SessionRef> pinned_owners;
   std::vector<std::uint32_t> known_databases{0};
-  base::TimePoint paused_until{};      // CLIENT PAUSE
+  base::TimePoint paused_until{};  // CLIENT PAUSE
   bool pause_writes_only = false;
+  base::TimePoint next_protocol_log{};  // a flood of bad clients must not flood the log
 };
 
 }  // namespace pannier::proxy

@@ -1,5 +1,9 @@
 #pragma once
 
+#include "pannier/command/command.hpp"
+#include "pannier/config/config.hpp"
+#include "pannier/proxy/session_state.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -7,17 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "pannier/command/command.hpp"
-#include "pannier/config/config.hpp"
-#include "pannier/proxy/session_state.hpp"
-
 // The commands that Pannier answers itself (behaviour 1.5-1.7). Pure: a session's state, what is
 // known of the server, and the request in; reply bytes and what the session has to do out.
 namespace pannier::proxy {
 
 // What replies say about the server.
 struct ServerFacts {
-  std::string_view version;        // the last one learned upstream, else 7.0.0
+  std::string_view version;  // the last one learned upstream, else 7.0.0
   std::uint32_t databases = 16;
   const std::vector<config::User>* users = nullptr;  // empty or null: no users
   config::AuthPolicy auth = config::AuthPolicy::Accept;
@@ -30,7 +30,7 @@ struct ClientFilter {
   std::optional<std::string> address;
   std::optional<std::string> local_address;
   std::optional<std::string> user;
-  std::optional<std::string> type;  // normal | master | replica | pubsub
+  std::optional<std::string> type;               // normal | master | replica | pubsub
   std::optional<base::TimePoint> created_until;  // CLIENT KILL MAXAGE: those that are this old
   bool skip_self = false;
   std::uint64_t self = 0;
@@ -52,11 +52,11 @@ enum class LocalAction : std::uint8_t {
   ClientUnblock,  // session `number`; `flag`: with an error
   ClientPause,    // for `number` ms; `flag`: only writes
   ClientUnpause,
-  ToPinned,       // CLIENT TRACKING ON/OFF and what follows it: to the pinned connection
-  ToUpstream,     // COMMAND*: ask upstream; `reply` is what to say when it is away
-  Slowlog,        // SLOWLOG GET/LEN/RESET: see `text` (get|len|reset) and `number`
-  Pannier,        // PANNIER *: the session dispatches on the subcommand
-  Throttle        // CL.THROTTLE: not available yet
+  ToPinned,    // CLIENT TRACKING ON/OFF and what follows it: to the pinned connection
+  ToUpstream,  // COMMAND*: ask upstream; `reply` is what to say when it is away
+  Slowlog,     // SLOWLOG GET/LEN/RESET: see `text` (get|len|reset) and `number`
+  Pannier,     // PANNIER *: the session dispatches on the subcommand
+  Throttle     // CL.THROTTLE: not available yet
 };
 
 struct LocalResult {

@@ -1,13 +1,13 @@
 #pragma once
 
+#include "pannier/base/byte_queue.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include "pannier/base/byte_queue.hpp"
 
 namespace pannier::proxy {
 
@@ -32,7 +32,9 @@ class ReplyQueue {
 
   // Places that are not complete or wait for earlier ones.
   [[nodiscard]] std::uint32_t pending() const { return next_ - head_; }
+
   [[nodiscard]] bool is_head(std::uint32_t place) const { return place == head_ && !held_; }
+
   // Bytes that wait for their turn.
   [[nodiscard]] std::size_t held_bytes() const { return held_bytes_; }
 

@@ -1,11 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "pannier/command/command.hpp"
 #include "pannier/config/config.hpp"
 #include "pannier/net/poller.hpp"
@@ -15,6 +9,12 @@
 #include "pannier/resp/request_parser.hpp"
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/connection.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace pannier::proxy {
 
@@ -47,22 +47,25 @@ struct Binding {
 struct PinnedState {
   upstream::Connection* connection = nullptr;
   std::uint32_t in_flight = 0;
-  std::uint32_t blocking = 0;        // blocking commands in flight
-  std::uint32_t subscribing = 0;     // SUBSCRIBE and the like in flight
+  std::uint32_t blocking = 0;     // blocking commands in flight
+  std::uint32_t subscribing = 0;  // SUBSCRIBE and the like in flight
   bool multi = false;
   bool watching = false;
   bool tracking = false;
-  bool uploading = false;            // a large request streams
-  bool dirty = false;                // not to be given back
-  bool lost = false;                 // was lost during WATCH or MULTI: EXEC must fail
+  bool uploading = false;  // a large request streams
+  bool dirty = false;      // not to be given back
+  bool lost = false;       // was lost during WATCH or MULTI: EXEC must fail
   std::int64_t selected_in_multi = -1;
   std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
 
   // State upstream that ends with the connection and that the client would miss.
   [[nodiscard]] bool holds_client_state() const { return tracking || blocking > 0 || subscribed(); }
+
   [[nodiscard]] bool subscribed() const {
-    return subscribing > 0 || (connection != nullptr && connection->pipeline().subscriptions().any());
+    return subscribing > 0 ||
+           (connection != nullptr && connection->pipeline().subscriptions().any());
   }
+
   [[nodiscard]] bool can_release() const {
     return connection != nullptr && in_flight == 0 && !multi && !watching && !uploading &&
            !holds_client_state();
@@ -75,7 +78,7 @@ struct PinnedState {
 class Session final : public net::Pollable {
  public:
   static constexpr std::size_t kMaxWaitingInput = 64 * 1024;
-  static constexpr std::uint32_t kMaxPending = 4096;  // replies outstanding
+  static constexpr std::uint32_t kMaxPending = 4096;    // replies outstanding
   static constexpr std::size_t kPauseAt = 1024 * 1024;  // unread bytes that pause a large reply
   static constexpr std::size_t kResumeAt = 256 * 1024;
 
@@ -91,26 +94,34 @@ class Session final : public net::Pollable {
 
   // Says something to a place in the reply order; `last` completes it.
   void reply(std::uint32_t place, std::string_view bytes, bool last = true);
+
   // Takes a place and answers it at once; without a word while CLIENT REPLY says so.
   void answer(std::string_view bytes) {
     reply(replies_.open(), state.reply_mode == ReplyMode::On ? bytes : std::string_view{});
   }
+
   // Out of order: between replies.
   void push(std::string_view bytes);
+
   [[nodiscard]] std::uint32_t open_place() { return replies_.open(); }
+
   [[nodiscard]] const ReplyQueue& replies() const { return replies_; }
 
   // Parsing goes on at the end of this turn's events, if it waits for `reason` (any, for Nothing).
   void wake(Waiting reason = Waiting::Nothing);
   void resume();
+
   void wait_for(Waiting reason) { waiting_ = reason; }
+
   [[nodiscard]] Waiting waiting() const { return waiting_; }
 
   // Ends it after what is queued was written.
   void close_after_replies(metrics::CloseReason reason);
   // Ends it now. The object lives until the turn's end.
   void close(metrics::CloseReason reason);
+
   [[nodiscard]] bool closed() const { return !transport_; }
+
   // Closes at the next reply boundary: at once when nothing is in flight.
   void drain();
 
@@ -123,20 +134,23 @@ class Session final : public net::Pollable {
   [[nodiscard]] Binding& binding(route::NodeId node);
   [[nodiscard]] std::uint32_t in_flight() const;
   [[nodiscard]] std::uint32_t writes_in_flight() const;
+
   [[nodiscard]] std::size_t output_bytes() const { return out_.size() + replies_.held_bytes(); }
+
   [[nodiscard]] std::size_t input_bytes() const { return input_.size(); }
 
   [[nodiscard]] upstream::SessionRef ref() const { return ref_; }
+
   [[nodiscard]] const config::Listener& listener() const { return *listener_; }
 
   SessionState state;
   PinnedState pinned;
   std::vector<Binding> bindings;
   base::TimePoint heavy_until{};
-  base::TimePoint wait_until{};   // of a bounded wait; zero: not started
+  base::TimePoint wait_until{};  // of a bounded wait; zero: not started
   const command::CommandSpec* last_row = nullptr;
   route::NodeId last_write_node = route::kNoNode;
-  std::uint64_t gathered = 0;     // counts answers of other workers
+  std::uint64_t gathered = 0;  // counts answers of other workers
   std::string gather_result;
 
  private:

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "pannier/base/clock.hpp"
 #include "pannier/resp/protocol.hpp"
+
+#include <cstdint>
+#include <string>
 
 namespace pannier::proxy {
 
@@ -18,7 +18,7 @@ enum class ReplyMode : std::uint8_t {
 // What a client set on its connection: everything about a session that is neither socket nor
 // queue. Owned by its Session, on its worker's thread. Local commands read and change it.
 struct SessionState {
-  std::uint64_t id = 0;  // CLIENT ID: unique in the process, from 1
+  std::uint64_t id = 0;        // CLIENT ID: unique in the process, from 1
   std::string remote_address;  // "127.0.0.1:51234" or "/path:0" for a Unix socket
   std::string local_address;
   int fd = -1;

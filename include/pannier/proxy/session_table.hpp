@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/proxy/session.hpp"
+#include "pannier/upstream/slot.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include "pannier/proxy/session.hpp"
-#include "pannier/upstream/slot.hpp"
 
 namespace pannier::proxy {
 
@@ -19,6 +19,7 @@ class SessionTable {
   void put(upstream::SessionRef ref, std::unique_ptr<Session> session);
   // The session leaves the table at once; the object lives until `sweep`.
   void remove(upstream::SessionRef ref);
+
   void sweep() { dead_.clear(); }
 
   [[nodiscard]] Session* find(upstream::SessionRef ref) {

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <memory>
-
 #include "pannier/config/config.hpp"
 #include "pannier/metrics/worker_metrics.hpp"
 #include "pannier/route/topology.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
 
 namespace pannier::proxy {
 

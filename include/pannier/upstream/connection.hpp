@@ -1,18 +1,18 @@
 #pragma once
 
-#include <cstdint>
-#include <deque>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "pannier/net/poller.hpp"
 #include "pannier/net/transport.hpp"
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/handshake.hpp"
 #include "pannier/upstream/pipeline.hpp"
 #include "pannier/upstream/runtime.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace pannier::upstream {
 
@@ -73,19 +73,32 @@ class Connection final : public net::Pollable, private ReplySink {
   void resume_reading();
 
   [[nodiscard]] State state() const { return state_; }
+
   [[nodiscard]] bool is_open() const { return state_ == State::Ready; }
+
   [[nodiscard]] bool is_closed() const { return state_ == State::Closed; }
+
   [[nodiscard]] const ConnectionSpec& spec() const { return spec_; }
+
   [[nodiscard]] route::NodeId node() const { return spec_.node; }
+
   [[nodiscard]] const std::string& node_name() const { return node_name_; }
+
   // The server's own refusal of the handshake ("-ERR DB index is out of range"), if that closed it.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
+
   [[nodiscard]] const std::string& close_reason() const { return close_reason_; }
+
   [[nodiscard]] std::int64_t upstream_id() const { return upstream_id_; }
+
   [[nodiscard]] std::size_t in_flight() const { return pipeline_.size() + backlog_.size(); }
+
   [[nodiscard]] const Pipeline& pipeline() const { return pipeline_; }
+
   [[nodiscard]] bool paused() const { return paused_; }
+
   [[nodiscard]] base::TimePoint opened_at() const { return opened_at_; }
+
   [[nodiscard]] base::TimePoint last_used() const { return last_used_; }
 
   void on_events(std::uint32_t events) override;

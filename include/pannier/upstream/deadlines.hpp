@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/base/clock.hpp"
+#include "pannier/upstream/slot.hpp"
+
 #include <array>
 #include <map>
 #include <optional>
 #include <vector>
-
-#include "pannier/base/clock.hpp"
-#include "pannier/upstream/slot.hpp"
 
 namespace pannier::upstream {
 

@@ -1,13 +1,13 @@
 #pragma once
 
+#include "pannier/config/config.hpp"
+#include "pannier/resp/protocol.hpp"
+#include "pannier/route/topology.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "pannier/config/config.hpp"
-#include "pannier/resp/protocol.hpp"
-#include "pannier/route/topology.hpp"
 
 namespace pannier::upstream {
 

@@ -1,13 +1,13 @@
 #pragma once
 
+#include "pannier/route/topology.hpp"
+#include "pannier/upstream/connection.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
-
-#include "pannier/route/topology.hpp"
-#include "pannier/upstream/connection.hpp"
 
 namespace pannier::upstream {
 
@@ -25,6 +25,7 @@ class LaneSet {
   // The lane for a session that has nothing in flight to this node. Opens one if need be. Null when
   // the node cannot be reached now; `why_not` then says so for an error text.
   [[nodiscard]] Connection* pick(const ConnectionSpec& spec, std::uint32_t salt, bool heavy);
+
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
 
   // The server's own error to opening this database within the last second; empty: none.

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/route/topology.hpp"
+#include "pannier/upstream/connection.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "pannier/route/topology.hpp"
-#include "pannier/upstream/connection.hpp"
 
 namespace pannier::upstream {
 
@@ -23,12 +23,13 @@ class PinnedPool {
 
   enum class Taken : std::uint8_t {
     Yes,
-    Full,    // wait for one to be given back
-    Failed   // the node cannot be reached: see `why_not`
+    Full,   // wait for one to be given back
+    Failed  // the node cannot be reached: see `why_not`
   };
 
   // On Yes `connection` is the caller's until `give_back` or `discard`; it may still be connecting.
   [[nodiscard]] Taken take(const ConnectionSpec& spec, bool for_multi, Connection*& connection);
+
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
 
   // REQUIRES: nothing in flight, no state left on it upstream.
@@ -44,6 +45,7 @@ class PinnedPool {
   void close_all(const std::string& reason);
 
   [[nodiscard]] std::size_t used() const { return entries_.size() - idle_count(); }
+
   [[nodiscard]] std::size_t idle_count() const;
 
  private:

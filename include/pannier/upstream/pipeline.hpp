@@ -1,13 +1,13 @@
 #pragma once
 
+#include "pannier/base/byte_queue.hpp"
+#include "pannier/resp/reply_scanner.hpp"
+#include "pannier/upstream/slot.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "pannier/base/byte_queue.hpp"
-#include "pannier/resp/reply_scanner.hpp"
-#include "pannier/upstream/slot.hpp"
 
 namespace pannier::upstream {
 
@@ -53,23 +53,31 @@ class Pipeline {
   void append_streamed(std::string_view bytes);
 
   [[nodiscard]] std::size_t unsent() const { return bytes_.size() - sent_; }
+
   [[nodiscard]] std::size_t gather(std::span<iovec> out) const { return bytes_.gather(out, sent_); }
+
   void sent(std::size_t n);
+
   // True when at least one byte of the slot's request has left.
   [[nodiscard]] bool was_sent(const Slot& slot) const { return slot.position < base_ + sent_; }
 
   // False: framing is in doubt, `error()` says why.
   [[nodiscard]] bool feed(std::string_view bytes, ReplySink& sink);
+
   [[nodiscard]] std::string_view error() const { return error_; }
 
   // The request's bytes. REQUIRES: slot.length > 0 and the slot is in this line.
   void copy_request(const Slot& slot, std::string& out) const;
 
   [[nodiscard]] bool empty() const { return head_ == kNoSlot; }
+
   [[nodiscard]] std::size_t size() const { return count_; }
+
   [[nodiscard]] SlotIndex head() const { return head_; }
+
   // True while a reply is being forwarded in parts.
   [[nodiscard]] bool streaming() const { return streaming_; }
+
   // Calls `visit(index)` for each request in the line, oldest first.
   template <typename Visit>
   void for_each(Visit&& visit) const {
@@ -96,15 +104,15 @@ class Pipeline {
   void release_answered();
 
   SlotSlab* slots_;
-  base::ByteQueue bytes_;     // unanswered requests, sent and unsent
-  std::uint64_t base_ = 0;    // stream position of the first byte in bytes_
-  std::size_t sent_ = 0;      // of the bytes in bytes_
-  bool keep_ = true;          // false while the last request streams
+  base::ByteQueue bytes_;   // unanswered requests, sent and unsent
+  std::uint64_t base_ = 0;  // stream position of the first byte in bytes_
+  std::size_t sent_ = 0;    // of the bytes in bytes_
+  bool keep_ = true;        // false while the last request streams
   SlotIndex head_ = kNoSlot;
   SlotIndex tail_ = kNoSlot;
   std::size_t count_ = 0;
   resp::ReplyScanner scanner_;
-  std::string partial_;       // of a frame that is not complete yet
+  std::string partial_;  // of a frame that is not complete yet
   bool streaming_ = false;
   Subscriptions subscriptions_;
   std::string error_;

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <string>
-
 #include "pannier/config/config.hpp"
 #include "pannier/route/recent_writes.hpp"
 #include "pannier/route/topology.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
 
 namespace boost::asio {
 class io_context;
@@ -15,8 +15,9 @@ class io_context;
 namespace pannier::upstream {
 
 // Learns the topology: resolves each configured node, keeps one control connection to it, asks
-// ROLE and INFO every `probe`, and publishes a snapshot when something changed. Lives on the control
-// thread; `publish` is called there. A node that does not answer within `probe` is not reachable.
+// ROLE and INFO every `probe`, and publishes a snapshot when something changed. Lives on the
+// control thread; `publish` is called there. A node that does not answer within `probe` is not
+// reachable.
 class Prober {
  public:
   using Publish = std::function<void(route::TopologyPtr)>;

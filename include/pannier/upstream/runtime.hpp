@@ -1,9 +1,5 @@
 #pragma once
 
-#include <cstddef>
-#include <memory>
-#include <vector>
-
 #include "pannier/base/byte_queue.hpp"
 #include "pannier/base/clock.hpp"
 #include "pannier/base/timer_queue.hpp"
@@ -12,6 +8,10 @@
 #include "pannier/net/poller.hpp"
 #include "pannier/upstream/deadlines.hpp"
 #include "pannier/upstream/slot.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <vector>
 
 namespace pannier::upstream {
 

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "pannier/base/clock.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
-
-#include "pannier/base/clock.hpp"
 
 namespace pannier::upstream {
 
@@ -21,23 +21,23 @@ struct SessionRef {
 
 // What becomes of a reply.
 enum class Fate : std::uint8_t {
-  Forward,    // to the session, in its place, as it came
-  Whole,      // collected, then to the session's handler, which maps it (`Purpose`)
-  Swallow,    // read and dropped: Pannier's own command, the client knows nothing of it
-  Internal,   // to the connection itself: handshake
-  Abandoned   // the requester was answered or is gone: read and dropped, counted late
+  Forward,   // to the session, in its place, as it came
+  Whole,     // collected, then to the session's handler, which maps it (`Purpose`)
+  Swallow,   // read and dropped: Pannier's own command, the client knows nothing of it
+  Internal,  // to the connection itself: handshake
+  Abandoned  // the requester was answered or is gone: read and dropped, counted late
 };
 
 // Why a reply is wanted whole.
 enum class Purpose : std::uint8_t {
   None,
-  Info,          // append Pannier's section
-  Blocking,      // it may take as long as it asked for
-  Exec,          // the end of a transaction
-  Learn,         // COMMAND INFO of a command that the table does not know
-  Tracking,      // CLIENT TRACKING on a pinned connection
-  Unblock,       // CLIENT UNBLOCK with the upstream id
-  Select         // SELECT inside a pinned connection
+  Info,      // append Pannier's section
+  Blocking,  // it may take as long as it asked for
+  Exec,      // the end of a transaction
+  Learn,     // COMMAND INFO of a command that the table does not know
+  Tracking,  // CLIENT TRACKING on a pinned connection
+  Unblock,   // CLIENT UNBLOCK with the upstream id
+  Select     // SELECT inside a pinned connection
 };
 
 enum class DeadlineKind : std::uint8_t {
@@ -55,25 +55,25 @@ inline constexpr SlotIndex kNoSlot = 0xFFFFFFFF;
 // lives in its worker's slab.
 struct Slot {
   SessionRef session;
-  std::uint32_t place = 0;        // in the session's reply queue
-  std::uint16_t row = 0;          // command::index_of
-  std::uint16_t node = 0;         // of its connection
+  std::uint32_t place = 0;  // in the session's reply queue
+  std::uint16_t row = 0;    // command::index_of
+  std::uint16_t node = 0;   // of its connection
   Fate fate = Fate::Forward;
   Purpose purpose = Purpose::None;
   DeadlineKind deadline = DeadlineKind::None;
   bool is_write = false;
   bool is_heavy = false;
-  bool silent = false;            // CLIENT REPLY OFF/SKIP: the place gets no bytes
-  bool started = false;           // a part of its reply was forwarded
-  bool marks_keys = false;        // RecentWrites::begin was called: `end` is owed
-  bool marks_all = false;         // the same for begin_all
-  bool in_backlog = false;        // waits for the connection's handshake: certainly not sent
-  bool is_subscribe = false;      // completes after `confirmations` confirmations
+  bool silent = false;              // CLIENT REPLY OFF/SKIP: the place gets no bytes
+  bool started = false;             // a part of its reply was forwarded
+  bool marks_keys = false;          // RecentWrites::begin was called: `end` is owed
+  bool marks_all = false;           // the same for begin_all
+  bool in_backlog = false;          // waits for the connection's handshake: certainly not sent
+  bool is_subscribe = false;        // completes after `confirmations` confirmations
   std::uint32_t confirmations = 0;  // still to come; 0 before the first: see Pipeline
-  std::uint32_t queued_us = 0;    // before its bytes left, when they could not at once
-  std::uint32_t length = 0;       // of the request's bytes; 0: not kept
-  std::uint64_t position = 0;     // of the request's bytes in the connection's stream
-  std::uint64_t key_hash = 0;     // of a key, when marks_keys; several: see the worker's list
+  std::uint32_t queued_us = 0;      // before its bytes left, when they could not at once
+  std::uint32_t length = 0;         // of the request's bytes; 0: not kept
+  std::uint64_t position = 0;       // of the request's bytes in the connection's stream
+  std::uint64_t key_hash = 0;       // of a key, when marks_keys; several: see the worker's list
   base::TimePoint start{};
   SlotIndex next_in_line = kNoSlot;  // the connection's FIFO, or the slab's free list
   SlotIndex deadline_next = kNoSlot;
