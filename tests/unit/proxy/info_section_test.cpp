@@ -2,8 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-using namespace pannier;
-using namespace pannier::proxy;
+namespace pannier::proxy {
 
 namespace {
 
@@ -78,3 +77,5 @@ TEST_CASE("info_section: sections are chosen by name", "[proxy]") {
   CHECK(wants_info_section(std::vector<std::string_view>{"INFO"}, "pannier"));
   CHECK_FALSE(wants_info_section(std::vector<std::string_view>{"INFO", "replication"}, "pannier"));
 }
+
+}  // namespace pannier::proxy

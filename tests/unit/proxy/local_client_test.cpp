@@ -3,8 +3,7 @@
 #include <catch2/catch.hpp>
 
 // Expected bytes are redis-server 7.0.15's; SETINFO, NO-TOUCH and MAXAGE those of later versions.
-using namespace pannier;
-using namespace pannier::proxy;
+namespace pannier::proxy {
 
 TEST_CASE("local_commands: client names and library names have no spaces", "[proxy]") {
   LocalSession session;
@@ -245,3 +244,5 @@ TEST_CASE("local_commands: CLIENT KILL refuses as Redis does", "[proxy]") {
   CHECK(session.say({"CLIENT", "KILL"}) ==
         "-ERR wrong number of arguments for 'client|kill' command\r\n");
 }
+
+}  // namespace pannier::proxy

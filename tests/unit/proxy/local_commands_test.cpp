@@ -3,8 +3,7 @@
 #include <catch2/catch.hpp>
 
 // Expected bytes are redis-server 7.0.15's.
-using namespace pannier;
-using namespace pannier::proxy;
+namespace pannier::proxy {
 
 namespace {
 
@@ -220,3 +219,5 @@ TEST_CASE("local_commands: every row that Pannier answers has an answer", "[prox
     CHECK_FALSE(result.reply.starts_with("-ERR unknown"));
   }
 }
+
+}  // namespace pannier::proxy

@@ -3,8 +3,7 @@
 #include <catch2/catch.hpp>
 
 // Expected bytes are redis-server 7.0.15's.
-using namespace pannier;
-using namespace pannier::proxy;
+namespace pannier::proxy {
 
 namespace {
 
@@ -214,3 +213,5 @@ TEST_CASE("local_commands: RESET drops authentication, and a SKIP before it stay
   CHECK(session.state.user == "default");
   CHECK(session.state.reply_mode == ReplyMode::Skip);
 }
+
+}  // namespace pannier::proxy

@@ -4,8 +4,7 @@
 
 #include <vector>
 
-using namespace pannier;
-using namespace pannier::proxy;
+namespace pannier::proxy {
 
 namespace {
 
@@ -65,3 +64,5 @@ TEST_CASE("monitor: secrets and administration are left out", "[proxy]") {
     CHECK(is_monitored(*command::find(name)));
   }
 }
+
+}  // namespace pannier::proxy

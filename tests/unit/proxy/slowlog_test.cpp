@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-using namespace pannier;
-using namespace pannier::proxy;
+namespace pannier::proxy {
 
 namespace {
 
@@ -105,3 +104,5 @@ TEST_CASE("slowlog: GET is Redis's reply with where the time went", "[proxy]") {
   append_slowlog(out, entries, 0);
   CHECK(out == "*0\r\n");
 }
+
+}  // namespace pannier::proxy
