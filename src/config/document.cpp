@@ -1,5 +1,7 @@
 #include "document.hpp"
 
+#include "pannier/base/bytes.hpp"
+
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -18,6 +20,11 @@ constexpr std::size_t kMaxDepth = 16;
 
 Place place_of(const YAML::Mark& mark) {
   return mark.is_null() ? Place{} : Place{mark.line + 1, mark.column + 1};
+}
+
+// yaml-cpp's messages may repeat bytes of the file.
+std::string shown(std::string_view message) {
+  return base::printable(message, 200);
 }
 
 // Builds the tree from yaml-cpp's events.
@@ -170,10 +177,10 @@ bool parse_document(std::string_view text, Value& root, Faults& faults) {
       }
     }
   } catch (const YAML::Exception& error) {
-    faults.error(place_of(error.mark), "", "not valid YAML: " + error.msg);
+    faults.error(place_of(error.mark), "", "not valid YAML: " + shown(error.msg));
     return false;
   } catch (const std::exception& error) {
-    faults.error({}, "", std::string("not valid YAML: ") + error.what());
+    faults.error({}, "", "not valid YAML: " + shown(error.what()));
     return false;
   }
   return !builder.refused;

@@ -7,9 +7,6 @@
 namespace pannier::config {
 namespace {
 
-// Nobody mends more at once, and a hostile file would fill the terminal.
-constexpr std::size_t kMaxErrors = 100;
-
 void sort_by_place(std::vector<Issue>& issues) {
   std::stable_sort(issues.begin(), issues.end(), [](const Issue& a, const Issue& b) {
     return std::tie(a.line, a.column) < std::tie(b.line, b.column);
@@ -39,9 +36,9 @@ bool Faults::touches(std::string_view path) const {
 void Faults::hand_over(LoadResult& result) {
   sort_by_place(errors_);
   sort_by_place(warnings_);
-  if (errors_.size() > kMaxErrors) {
-    const auto left_out = errors_.size() - kMaxErrors;
-    errors_.resize(kMaxErrors);
+  if (errors_.size() > kMaxTold) {
+    const auto left_out = errors_.size() - kMaxTold;
+    errors_.resize(kMaxTold);
     const Issue last = errors_.back();
     errors_.push_back(Issue{last.line,
                             last.column,

@@ -2,6 +2,7 @@
 
 #include "pannier/config/loader.hpp"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,12 +23,18 @@ class Faults {
 
   [[nodiscard]] bool any() const { return !errors_.empty(); }
 
+  // More than will be told: what comes now need not be explained.
+  [[nodiscard]] bool enough() const { return errors_.size() > kMaxTold; }
+
   // An error at `path` or below: what is there must not be judged a second time.
   [[nodiscard]] bool touches(std::string_view path) const;
   // Both lists in file order; of very many errors the first ones and a count of the rest.
   void hand_over(LoadResult& result);
 
  private:
+  // Nobody mends more at once, and a hostile file would fill the terminal.
+  static constexpr std::size_t kMaxTold = 100;
+
   std::vector<Issue> errors_;
   std::vector<Issue> warnings_;
 };

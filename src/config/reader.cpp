@@ -135,8 +135,12 @@ void Reader::read_entries(const Value& map, const Key& key, const std::string& p
     const bool is_word = entry.key.find_first_of(".[") == std::string::npos && !entry.key.empty();
     const Key* row = is_word ? find_key(child_path(key, entry.key)) : nullptr;
     if (row == nullptr) {
-      draft_->faults->error(entry.key_place, entry_path, unknown_key_advice(key.path, entry.key));
-      misspelt.insert(nearest_key(key.path, entry.key));
+      const bool explain = !draft_->faults->enough();
+      draft_->faults->error(
+          entry.key_place,
+          entry_path,
+          explain ? unknown_key_advice(key.path, entry.key) : std::string("unknown key"));
+      misspelt.insert(explain ? nearest_key(key.path, entry.key) : nullptr);
     } else {
       read_value(entry, *row, entry_path);
     }

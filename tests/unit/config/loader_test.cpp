@@ -192,6 +192,8 @@ TEST_CASE("loader: what is not one YAML map is refused with its place", "[config
   CHECK(errors_of("upstream: [a\nlog: b\n") ==
         Texts{"f:2:4: not valid YAML: end of sequence flow not found"});
   CHECK(errors_of("upstream: \"a:1\"\n\tlog: b\n").size() == 1);
+  CHECK(errors_of("upstream: \"a\\\x01\"") ==
+        Texts{"f:1:15: not valid YAML: unknown escape character: \\x01"});
 }
 
 TEST_CASE("loader: anchors, aliases and tags are refused, so that no alias can bomb", "[config]") {
