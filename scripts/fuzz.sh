@@ -52,4 +52,4 @@ fuzz_one() {
 export -f fuzz_one
 # shellcheck disable=SC2016  # the inner shell expands it
 printf '%s\0' "${targets[@]}" |
-  xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz_one "$1" "$0"' "$seconds"
+  xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz_one "$1" "$0"' "$seconds" || exit 1
