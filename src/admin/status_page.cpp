@@ -44,7 +44,9 @@ th, td { padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); whit
 tr:last-child td { border-bottom: 0 } .n { text-align: right }
 td:last-child, th:last-child { padding-right: 0 }
 code, .name { font-family: ui-monospace, monospace; font-size: .9em }
-meter { width: 8rem; height: .6rem; vertical-align: middle }
+.bar { width: 10rem; height: .5rem; border-radius: .25rem; background: var(--line) }
+.bar i { display: block; height: 100%; border-radius: .25rem; background: var(--bar) }
+.small { width: auto } .small td, .small th { padding-right: 2rem }
 .wide { white-space: normal }
 footer { margin-top: 1rem; font-size: .9rem } a { color: var(--bar) }
 </style></head><body>
@@ -151,7 +153,7 @@ std::string nodes(const Snapshot& now) {
 }
 
 std::string listeners(const std::vector<ListenerView>& all) {
-  std::string out = "<section><h2>Listeners</h2><table>\n";
+  std::string out = "<section><h2>Listeners</h2><table class=small>\n";
   for (const auto& listener : all) {
     out += fmt::format("<tr><td class=name>{}</td><td class=soft>{}</td></tr>\n",
                        escaped(listener.address),
@@ -163,11 +165,11 @@ std::string listeners(const std::vector<ListenerView>& all) {
 std::string command_row(const metrics::CommandTotals& command, std::uint64_t most) {
   return fmt::format(
       "<tr><td class=name>{}</td><td class=n>{}</td>"
-      "<td><meter max={} value={}></meter></td><td class=n>{}</td><td class=n>{}</td></tr>\n",
+      "<td><div class=bar><i style='width:{}%'></i></div></td><td class=n>{}</td><td "
+      "class=n>{}</td></tr>\n",
       escaped(command.name),
       grouped(command.requests),
-      most,
-      command.requests,
+      command.requests * 100 / most,
       command.errors == 0 ? std::string("<span class=soft>0</span>") : grouped(command.errors),
       human_microseconds(static_cast<double>(command.duration_us) /
                          static_cast<double>(command.requests)));
@@ -178,7 +180,8 @@ std::string commands(const Snapshot& now) {
   std::ranges::stable_sort(top, std::ranges::greater(), &metrics::CommandTotals::requests);
   const auto shown = std::min(top.size(), kTopCommands);
   std::string out =
-      "<section><h2>Requests by command</h2><table><tr><th>command<th class=n>requests<th>"
+      "<section><h2>Requests by command</h2><table class=small><tr><th>command<th "
+      "class=n>requests<th>"
       "<th class=n>errors<th class=n>mean time</tr>\n";
   for (std::size_t i = 0; i < shown; ++i) {
     out += command_row(top[i], top.front().requests);
@@ -206,7 +209,7 @@ std::string reasons(const std::array<std::uint64_t, N>& counts) {
 
 std::string details(const Snapshot& now) {
   const auto& totals = now.totals;
-  std::string out = "<section><h2>Details</h2><table>\n";
+  std::string out = "<section><h2>Details</h2><table class=small>\n";
   const auto row = [&out](std::string_view what, const std::string& text) {
     out += fmt::format("<tr><td class=soft>{}</td><td class=wide>{}</td></tr>\n", what, text);
   };

@@ -223,19 +223,21 @@ TEST_CASE("http_server: a client that does not read its answer is dropped, other
 TEST_CASE("http_server: the 65th connection ends the one that was silent for the longest") {
   const RunningServer server(sample_routes());
   std::deque<RawClient> clients;
+  const auto speak = [](RawClient& client) {
+    client.send("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return status_of(client.receive());
+  };
   for (std::size_t i = 0; i < HttpServer::kMaxConnections; ++i) {
     clients.emplace_back(server);
-    REQUIRE(clients.back().connected());
+    REQUIRE(speak(clients.back()) == 200);
   }
-  // The first one speaks: now the second is the oldest.
-  clients[0].send("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  CHECK(status_of(clients[0].receive()) == 200);
+  // The first one speaks again: now the second is the oldest.
+  CHECK(speak(clients[0]) == 200);
   CHECK(status_of(ask(server, "GET", "/hello")) == 200);
   CHECK(clients[1].ended(1000));
   CHECK_FALSE(clients[0].ended(50));
   CHECK_FALSE(clients[2].ended(50));
-  clients[2].send("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  CHECK(status_of(clients[2].receive()) == 200);
+  CHECK(speak(clients[2]) == 200);
 }
 
 TEST_CASE("http_server: three hundred connections that come and go") {
