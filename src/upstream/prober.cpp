@@ -17,7 +17,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 #include <algorithm>
 #include <array>
@@ -320,11 +319,8 @@ asio::awaitable<bool> ProbeLoop::ask_until_lost(Watch* node) {
     node->asked_again = false;
     const auto started = Clock::now();
     const bool ok = co_await ask(node, !answered);
-    if (!ok) {
-      break;
-    }
-    answered = true;
-    if (has_moved(node)) {
+    answered = answered || ok;
+    if (!ok || has_moved(node)) {
       break;
     }
     // Shortened by up to a fifth, never lengthened: a node that freezes right after an answer must
@@ -368,11 +364,14 @@ asio::awaitable<bool> ProbeLoop::ask(Watch* node, bool opening) {
 
 // Returns what went wrong, or nothing.
 asio::awaitable<std::string> ProbeLoop::exchange(Watch* node, ProbeExchange* round) {
-  const Milliseconds within = config_.upstream.probe;
   error_code error;
   auto token = asio::redirect_error(asio::use_awaitable, error);
-  const auto request = asio::buffer(round->request());
-  co_await asio::async_write(node->socket, request, token);
+  const std::string& request = round->request();
+  for (std::size_t sent = 0; !error && sent < request.size();) {
+    const auto rest = asio::buffer(request) + sent;
+    const std::size_t size = co_await node->socket.async_write_some(rest, token);
+    sent += size;
+  }
   auto progress = ProbeExchange::Progress::More;
   while (!error && progress == ProbeExchange::Progress::More) {
     const auto space = asio::buffer(node->buffer);
@@ -381,7 +380,7 @@ asio::awaitable<std::string> ProbeLoop::exchange(Watch* node, ProbeExchange* rou
       progress = round->feed(std::string_view(node->buffer.data(), size));
     }
   }
-  const std::string failure = error ? why(*node, error, within) : round->error();
+  const std::string failure = error ? why(*node, error, config_.upstream.probe) : round->error();
   co_return failure;
 }
 
