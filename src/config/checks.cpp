@@ -100,6 +100,7 @@ class Checks {
   void settle_near_cache();
   void check_listeners();
   void check_http();
+  void check_beside_listeners(const std::string& name, const base::Endpoint& address);
   void check_nodes();
   void check_kind();
   void check_pools();
@@ -237,20 +238,27 @@ void Checks::check_http() {
     error(given("admin") ? "admin.address" : "probe.address",
           "is the same address for probe and admin");
   }
+  if (probe.enabled) {
+    check_beside_listeners("probe", probe.address);
+  }
+  if (admin.enabled) {
+    check_beside_listeners("admin", admin.address);
+  }
+}
+
+void Checks::check_beside_listeners(const std::string& name, const base::Endpoint& address) {
+  if (!sound(name)) {
+    return;
+  }
   for (std::size_t i = 0; i < config_->listen.size(); ++i) {
     const auto path = indexed("listen", i);
-    if (!sound(path)) {
+    if (!sound(path) || !collide(address, config_->listen[i].address)) {
       continue;
     }
-    for (const auto* name : {"probe", "admin"}) {
-      const bool is_probe = std::string_view(name) == "probe";
-      const bool enabled = is_probe ? probe.enabled : admin.enabled;
-      const auto& address = is_probe ? probe.address : admin.address;
-      if (enabled && sound(name) && collide(address, config_->listen[i].address)) {
-        const bool is_default = !given("listen");
-        error(is_default ? name + std::string(".address") : path + ".address",
-              std::string("is the address of ") + (is_default ? "the default listener" : name));
-      }
+    if (given("listen")) {
+      error(path + ".address", "is the address of " + name);
+    } else {
+      error(name + ".address", "is the address of the default listener");
     }
   }
 }
@@ -270,7 +278,7 @@ void Checks::check_nodes() {
     if (!sound(path)) {
       continue;
     }
-    const auto address_path = path + (given(path + ".address") ? ".address" : "");
+    const auto address_path = path + ".address";
     for (std::size_t j = 0; j < i; ++j) {
       if (nodes[i].address == nodes[j].address && sound(draft_->node_paths[j])) {
         error(address_path, "is the same node as " + draft_->node_paths[j]);

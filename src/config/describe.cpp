@@ -106,7 +106,7 @@ std::vector<std::string> describe(const Config& config) {
   add_connections(config, out);
   out.push_back("policy " + (config.policy.empty() ? "none: transparent" : config.policy));
   // Servers before 7.2 do not know CLIENT SETINFO, and refuse a rule that names it.
-  out.push_back(
+  out.emplace_back(
       "ACL upstream, beside what the service itself needs: +auth +hello +ping +select +info +role "
       "+client|setname +client|id +client|unblock, from 7.2 on +client|setinfo");
   return out;

@@ -29,7 +29,7 @@ struct LoadResult {
 // What the loader asks of the machine; tests give their own.
 struct Environment {
   // Value of an environment variable, or empty.
-  std::optional<std::string> (*variable)(const std::string& name);
+  std::optional<std::string> (*variable)(const std::string& name) = nullptr;
   // Bytes of the cgroup's memory limit and its CPU quota in cores, when there are any.
   std::optional<std::uint64_t> cgroup_memory;
   std::optional<double> cgroup_cpus;
