@@ -83,7 +83,9 @@ SocketAddress SocketAddress::from_unix_path(std::string_view path) {
 }
 
 bool Endpoint::is_loopback() const {
-  return is_unix() || host == "localhost" || host.starts_with("127.") || host == "::1";
+  const bool v4_loopback =
+      host.starts_with("127.") && SocketAddress::from_ip(host, port).length != 0;
+  return is_unix() || host == "localhost" || v4_loopback || host == "::1";
 }
 
 std::string Endpoint::to_string() const {

@@ -197,6 +197,8 @@ void log_slow(Context& context,
     entry.arguments = slow_arguments(*row, request.arguments);
   } else if (slot.row < command::table().size()) {
     entry.arguments = {std::string(command::table()[slot.row].name)};
+  } else if (!request.arguments.empty()) {
+    entry.arguments = {base::printable(request.arguments[0])};
   }
   context.slowlog.add(std::move(entry));
 }

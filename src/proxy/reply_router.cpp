@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -287,29 +288,40 @@ void ReplyRouter::on_lost(upstream::Connection& connection,
   if (slot.purpose == upstream::Purpose::Learn) {
     learn_command(*context_, index, {});
     session->wake(Waiting::Learning);
+  } else if (slot.started) {
+    // Half a reply has left: nothing that is said now could be understood.
+    session->close(metrics::CloseReason::UpstreamLost);
+    return;
   } else if (slot.fate != upstream::Fate::Abandoned) {
-    if (slot.started) {
-      // Half a reply has left: nothing that is said now could be understood.
-      session->close(metrics::CloseReason::UpstreamLost);
-      return;
-    }
-    const auto reason = was_sent ? metrics::Refusal::MayHaveRun : metrics::Refusal::NotSent;
-    auto& metrics = context_->runtime.metrics;
-    metrics.refusals.at(static_cast<std::size_t>(reason)).add();
-    metrics.commands.at(slot.row).errors.add();
-    give(*session,
-         slot,
-         error_reply(fmt::format("UPSTREAM lost node {}: {} ({})",
-                                 connection.node_name(),
-                                 connection.close_reason(),
-                                 was_sent ? "may have run" : "not sent")),
-         true);
+    answer_lost(connection, slot, *session, was_sent);
   }
   if (is_pinned_by(*session, connection) &&
       (slot.purpose == upstream::Purpose::Blocking || slot.is_subscribe)) {
     session->close_after_replies(metrics::CloseReason::UpstreamLost);
   }
   finish(connection, slot, *session);
+}
+
+void ReplyRouter::answer_lost(upstream::Connection& connection,
+                              const upstream::Slot& slot,
+                              Session& session,
+                              bool was_sent) {
+  if (slot.purpose == upstream::Purpose::Info && !was_sent) {
+    static constexpr std::array<std::string_view, 1> kInfo{"info"};
+    give(session, slot, local_info(*context_, session, kInfo), true);
+    return;
+  }
+  const auto reason = was_sent ? metrics::Refusal::MayHaveRun : metrics::Refusal::NotSent;
+  auto& metrics = context_->runtime.metrics;
+  metrics.refusals.at(static_cast<std::size_t>(reason)).add();
+  metrics.commands.at(slot.row).errors.add();
+  give(session,
+       slot,
+       error_reply(fmt::format("UPSTREAM lost node {}: {} ({})",
+                               connection.node_name(),
+                               connection.close_reason(),
+                               was_sent ? "may have run" : "not sent")),
+       true);
 }
 
 void ReplyRouter::on_closed(upstream::Connection& connection) {

@@ -40,6 +40,10 @@ class ReplyRouter final : public upstream::ConnectionEvents {
                   char type,
                   bool last);
   void hold_up(upstream::Connection& connection, Session& session);
+  void answer_lost(upstream::Connection& connection,
+                   const upstream::Slot& slot,
+                   Session& session,
+                   bool was_sent);
   void send_again(upstream::Connection& from, upstream::SlotIndex index);
   void lose_pinned(upstream::Connection& connection, Session& session);
 

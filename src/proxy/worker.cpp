@@ -192,6 +192,7 @@ struct Worker::Impl final : net::TurnHooks {
   void introduce(Session& session, const NewClient& client) {
     const config::Config& config = context.shared.config;
     session.state.id = context.shared.next_session_id.fetch_add(1);
+    session.state.fd = client.descriptor;
     session.state.authenticated = config.users.empty();
     session.state.created = session.state.last_active = context.runtime.now;
     if (client.listener->address.is_unix()) {
