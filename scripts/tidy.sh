@@ -35,8 +35,8 @@ fi
 
 cmake --preset release >/dev/null
 # The analyzer looks at few paths of a function only, which costs a third of the time and finds the
-# plain faults. GCC's warnings are GCC's business: -w keeps clang from adding its own to them. What is told of a
-# library's header is not ours either: the analyzer does not understand Asio's coroutines.
+# plain faults. GCC's warnings are GCC's business: -w keeps clang from adding its own to them. What is
+# told of a library's header is not ours either: the analyzer does not understand Asio's coroutines.
 check() {
   local output
   if ! output=$(clang-tidy-14 -quiet -p build/release --extra-arg=-w --extra-arg=-Xclang \
