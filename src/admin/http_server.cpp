@@ -188,18 +188,10 @@ struct Connection {
 
 using ConnectionPtr = std::shared_ptr<Connection>;  // the list's and the coroutine's
 
-asio::awaitable<bool> write_reply(ConnectionPtr connection, Reply reply, bool head) {
-  http::response_serializer<http::string_body> serializer(reply);
+asio::awaitable<bool> write_reply(ConnectionPtr connection, Reply reply) {
   connection->stream.expires_after(kIdle);
-  beast::error_code failed;
-  if (head) {
-    const auto written = co_await http::async_write_header(connection->stream, serializer, kToken);
-    failed = std::get<0>(written);
-  } else {
-    const auto written = co_await http::async_write(connection->stream, serializer, kToken);
-    failed = std::get<0>(written);
-  }
-  co_return !failed && reply.keep_alive();
+  const auto written = co_await http::async_write(connection->stream, reply, kToken);
+  co_return !std::get<0>(written) && reply.keep_alive();
 }
 
 // Closing with unread bytes resets the connection, and the client may never see the answer.
@@ -300,7 +292,7 @@ asio::awaitable<bool> HttpServer::Impl::serve_one(std::shared_ptr<Impl> self,
     auto refusal = refusal_of(error);
     if (refusal.status != 0) {
       auto reply = to_reply(std::move(refusal), 11, false);
-      co_await write_reply(connection, std::move(reply), false);
+      co_await write_reply(connection, std::move(reply));
       co_await linger(connection);
     }
     co_return false;
@@ -312,7 +304,10 @@ asio::awaitable<bool> HttpServer::Impl::serve_one(std::shared_ptr<Impl> self,
   auto request = to_request(parser);
   auto response = dispatch(self->routes, std::move(request));
   auto reply = to_reply(std::move(response), version, keep_alive);
-  const bool more = co_await write_reply(connection, std::move(reply), head);
+  if (head) {
+    reply.body().clear();  // the header keeps its length
+  }
+  const bool more = co_await write_reply(connection, std::move(reply));
   co_return more;
 }
 
