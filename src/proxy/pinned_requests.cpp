@@ -299,20 +299,27 @@ void stop_waiting(Context& context, Session& session) {
 bool needs_pinned(const Session& session,
                   const CommandSpec& row,
                   std::span<const std::string_view> arguments) {
-  if (always_local(row)) {
-    return false;
+  const PinnedState& pinned = session.pinned;
+  const bool holds = pinned.connection != nullptr || pinned.lost;
+  switch (row.handling) {
+    case Handling::Forward:
+      return holds;
+    case Handling::Local:
+      if (row.name == "client|tracking") {
+        return true;
+      }
+      return !always_local(row) &&
+             (pinned.multi ||
+              (session.state.version == resp::Version::Resp2 && pinned.subscribed()));
+    case Handling::Blocking:
+      return holds || command::may_block(row, arguments);
+    case Handling::Transaction:
+    case Handling::Subscribe:
+    case Handling::Wait:
+    case Handling::Refused:
+      return true;
   }
-  if (row.handling == Handling::Local && row.name != "client|tracking") {
-    const bool inside = session.pinned.multi || (session.pinned.subscribed() &&
-                                                 session.state.version == resp::Version::Resp2);
-    return inside;
-  }
-  if (row.name == "client|tracking") {
-    return true;
-  }
-  return session.pinned.connection != nullptr || session.pinned.lost ||
-         row.handling == Handling::Transaction || row.handling == Handling::Subscribe ||
-         row.handling == Handling::Wait || command::may_block(row, arguments);
+  return true;
 }
 
 Step handle_pinned(Context& context,

@@ -219,10 +219,6 @@ Step forward(Context& context,
   return Step::Done;
 }
 
-void count_request(Context& context, const CommandSpec& row) {
-  context.runtime.metrics.commands.at(metrics_index(row)).requests.add();
-}
-
 }  // namespace
 
 Step handle(Context& context, Session& session, const resp::Request& request) {
@@ -250,8 +246,8 @@ Step handle(Context& context, Session& session, const resp::Request& request) {
   if (monitors > 0) {
     feed_monitors(context, session, *row, request.arguments);
   }
-  count_request(context, *row);
   session.last_row = row;
+  context.runtime.metrics.commands[metrics_index(*row)].requests.add();
   if (session.state.reply_mode == ReplyMode::Skip) {
     session.state.reply_mode = ReplyMode::On;
   }

@@ -123,7 +123,7 @@ std::size_t Session::process(std::string_view input) {
       continue;
     }
     const auto status = parse_batch(parser_, input.substr(used), context_.batch);
-    used += handle_batch(status);
+    used += handle_batch();
     if (waiting_ != Waiting::Nothing || closing_ || !transport_) {
       break;
     }
@@ -144,11 +144,11 @@ std::size_t Session::process(std::string_view input) {
 }
 
 // Returns the bytes of the requests that were handled; stops before one that has to wait.
-std::size_t Session::handle_batch(resp::RequestParser::Status status) {
+std::size_t Session::handle_batch() {
   const resp::RequestBatch& batch = context_.batch;
   std::size_t used = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (output_is_full()) {
+    if (replies_.pending() >= kMaxPending || (i == 0 && output_is_full())) {
       waiting_ = Waiting::Output;
     }
     if (waiting_ != Waiting::Nothing || handle(context_, *this, batch[i]) == Step::Wait) {
@@ -160,7 +160,6 @@ std::size_t Session::handle_batch(resp::RequestParser::Status status) {
       return used;
     }
   }
-  static_cast<void>(status);
   return batch.consumed();
 }
 
@@ -358,8 +357,15 @@ void Session::watch_progress() {
   });
 }
 
+// Nothing that could change what the poller is asked for: the common case.
+bool Session::is_quiet() const {
+  return interest_ == (EPOLLIN | EPOLLRDHUP) && waiting_ == Waiting::Nothing && !write_blocked_ &&
+         !ended_ && !closing_ && !pinned.uploading && output_bytes() < kMaxOutputWhenTight &&
+         replies_.pending() < kMaxPending;
+}
+
 void Session::update_interest() {
-  if (!transport_) {
+  if (!transport_ || is_quiet()) {
     return;
   }
   bool may_read = !ended_ && !closing_;
@@ -430,7 +436,7 @@ void Session::close(metrics::CloseReason reason) {
   context_.sessions.remove(ref_);
 }
 
-Binding& Session::binding(route::NodeId node) {
+Binding& Session::other_binding(route::NodeId node) {
   for (Binding& candidate : bindings) {
     if (candidate.node == node) {
       return candidate;

@@ -131,7 +131,10 @@ class Session final : public net::Pollable {
   void forget(const upstream::Connection& connection);
   void upload_drained();
 
-  [[nodiscard]] Binding& binding(route::NodeId node);
+  [[nodiscard]] Binding& binding(route::NodeId node) {
+    return !bindings.empty() && bindings[0].node == node ? bindings[0] : other_binding(node);
+  }
+
   [[nodiscard]] std::uint32_t in_flight() const;
   [[nodiscard]] std::uint32_t writes_in_flight() const;
 
@@ -156,7 +159,7 @@ class Session final : public net::Pollable {
  private:
   void read();
   [[nodiscard]] std::size_t process(std::string_view input);
-  [[nodiscard]] std::size_t handle_batch(resp::RequestParser::Status status);
+  [[nodiscard]] std::size_t handle_batch();
   [[nodiscard]] bool upload(std::string_view input, std::size_t& used);
   void protocol_error();
   void keep(std::string_view rest);
@@ -165,6 +168,8 @@ class Session final : public net::Pollable {
   void watch_progress();
   [[nodiscard]] bool write_now(std::string_view bytes, std::size_t& written);
   [[nodiscard]] bool output_is_full() const;
+  [[nodiscard]] bool is_quiet() const;
+  [[nodiscard]] Binding& other_binding(route::NodeId node);
   void finish_if_done();
 
   Context& context_;
