@@ -82,7 +82,9 @@ metrics::NodeState node_state(const route::Node& node) {
   out.role = route::to_string(node.role);
   out.up = node.reachable;
   out.ready = node.ready;
-  out.lag_bytes = node.lag_bytes;
+  if (node.role == route::Role::Replica) {
+    out.lag_bytes = node.lag_bytes;
+  }
   if (node.rtt_us != 0) {
     out.rtt_seconds = static_cast<double>(node.rtt_us) / 1e6;
   }
@@ -235,9 +237,7 @@ struct Application::Impl {
     sources.drain = [this] {
       begin_drain(kDrainGrace);
     };
-    sources.set_log_level = [this](base::LogLevel level) {
-      base::configure_log(level, config.log.format);
-    };
+    sources.set_log_level = base::set_log_level;
     return sources;
   }
 

@@ -10,10 +10,12 @@
 #include "reply_router.hpp"
 #include "request_handler.hpp"
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -29,6 +31,7 @@ using std::chrono::milliseconds;
 // Deadlines are looked at this coarsely: one timer serves many requests.
 constexpr auto kTick = milliseconds(10);
 constexpr auto kHousekeeping = std::chrono::seconds(10);
+constexpr std::size_t kWorthTrimming = 256;  // sessions
 
 }  // namespace
 
@@ -177,7 +180,19 @@ struct Worker::Impl final : net::TurnHooks {
   void housekeep() {
     context.lanes.housekeep();
     context.pinned.housekeep();
+    give_memory_back();
     context.runtime.timers.add(context.runtime.now + kHousekeeping, [this] { housekeep(); });
+  }
+
+  // After many sessions have gone the allocator keeps their pages; the orchestrator counts them.
+  void give_memory_back() {
+    const auto accepted = context.runtime.metrics.sessions_accepted.value();
+    const std::uint64_t closed = accepted - context.sessions.size();
+    if (closed - closed_at_trim > kWorthTrimming) {
+      context.runtime.blocks.trim();
+      ::malloc_trim(0);
+      closed_at_trim = closed;
+    }
   }
 
   void add_client(const NewClient& client) {
@@ -220,6 +235,7 @@ struct Worker::Impl final : net::TurnHooks {
   Context context;
   std::vector<std::unique_ptr<Acceptor>> acceptors;
   std::function<void()> drained;
+  std::uint64_t closed_at_trim = 0;
 };
 
 Worker::Worker(Shared& shared, std::uint32_t index)

@@ -23,8 +23,10 @@ enum class LogFormat : std::uint8_t {
   Json
 };
 
-// Before this call lines go to stderr as text at level info.
+// Once, before threads start. Before this call lines go to stderr as text at level info.
 void configure_log(LogLevel level, LogFormat format);
+// At any time, from any thread.
+void set_log_level(LogLevel level);
 void flush_log();
 [[nodiscard]] bool log_enabled(LogLevel level);
 void write_log(LogLevel level, std::string_view module, std::string_view message);
