@@ -163,7 +163,7 @@ void feed_monitors(Context& context,
     context.shared.post(i, [line](Context& other) {
       other.sessions.for_each([&](Session& watcher) {
         if (watcher.state.monitoring) {
-          watcher.push(line);
+          watcher.show(line);
         }
       });
     });
@@ -201,6 +201,30 @@ void log_slow(Context& context,
     entry.arguments = {base::printable(request.arguments[0])};
   }
   context.slowlog.add(std::move(entry));
+}
+
+void start_waiting(Context& context, Session& session, Waiting reason, base::Duration at_most) {
+  if (session.wait_until != base::TimePoint{}) {
+    return;
+  }
+  session.wait_until = context.runtime.now + at_most;
+  context.runtime.metrics.sessions_waiting.add();
+  context.runtime.timers.add(session.wait_until, [&context, reason, ref = session.ref()] {
+    if (Session* waiting = context.sessions.find(ref)) {
+      waiting->wake(reason);
+    }
+  });
+}
+
+bool wait_is_over(const Context& context, const Session& session) {
+  return session.wait_until != base::TimePoint{} && context.runtime.now >= session.wait_until;
+}
+
+void stop_waiting(Context& context, Session& session) {
+  if (session.wait_until != base::TimePoint{}) {
+    session.wait_until = {};
+    context.runtime.metrics.sessions_waiting.sub();
+  }
 }
 
 void lose_unsent(Context& context, upstream::Connection& connection, upstream::SlotIndex index) {

@@ -45,6 +45,12 @@ void feed_monitors(Context& context,
                    const command::CommandSpec& row,
                    std::span<const std::string_view> arguments);
 
+// A bounded wait: starts once, wakes the session when its time is over, ends when what it waited
+// for is there or was refused.
+void start_waiting(Context& context, Session& session, Waiting reason, base::Duration at_most);
+[[nodiscard]] bool wait_is_over(const Context& context, const Session& session);
+void stop_waiting(Context& context, Session& session);
+
 // A request that its connection did not take: as if the connection had been lost before it left.
 void lose_unsent(Context& context, upstream::Connection& connection, upstream::SlotIndex index);
 

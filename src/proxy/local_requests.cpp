@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 // What the session does about the commands that Pannier answers itself (local_commands.hpp says
@@ -124,6 +125,24 @@ void unpause_clients(Context& context) {
   }
 }
 
+// WATCH, or a RESP3 subscription, holds a connection: it follows the session to its new database
+// or RESP version, and is not given back afterwards.
+void move_pinned(Context& context, Session& session) {
+  if (session.pinned.connection == nullptr) {
+    return;
+  }
+  const auto tell = [&](std::string_view command, std::uint32_t value) {
+    const std::string number = std::to_string(value);
+    const std::array<std::string_view, 2> arguments{command, number};
+    std::string request;
+    resp::append_request(request, arguments);
+    send_unseen(context, *session.pinned.connection, request);
+  };
+  tell("HELLO", static_cast<std::uint32_t>(session.state.version));
+  tell("SELECT", session.state.db);
+  session.pinned.dirty = true;
+}
+
 Step gather_step(Context& context, Session& session, const LocalResult& result) {
   switch (result.action) {
     case LocalAction::ClientList:
@@ -209,8 +228,13 @@ Step handle_local(Context& context,
   facts.users = &context.shared.config.users;
   facts.auth = session.listener().auth;
   facts.now = context.runtime.now;
+  const std::uint32_t db = session.state.db;
+  const resp::Version version = session.state.version;
   const LocalResult result = run_local(row, request.arguments, session.state, facts);
   const Step step = act(context, session, row, request, result);
+  if (session.state.db != db || session.state.version != version) {
+    move_pinned(context, session);
+  }
   if (step == Step::Done) {
     context.runtime.metrics.local_duration.observe({});
   }

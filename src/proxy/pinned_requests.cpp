@@ -274,26 +274,6 @@ const CommandSpec* large_row(const Session& session, std::span<const std::string
   return own && !mirrored ? nullptr : row;
 }
 
-void start_waiting(Context& context, Session& session) {
-  if (session.wait_until != base::TimePoint{}) {
-    return;
-  }
-  session.wait_until = context.runtime.now + context.shared.config.upstream.pinned.wait;
-  context.runtime.metrics.sessions_waiting.add();
-  context.runtime.timers.add(session.wait_until, [&context, ref = session.ref()] {
-    if (Session* waiting = context.sessions.find(ref)) {
-      waiting->wake(Waiting::Pinned);
-    }
-  });
-}
-
-void stop_waiting(Context& context, Session& session) {
-  if (session.wait_until != base::TimePoint{}) {
-    session.wait_until = {};
-    context.runtime.metrics.sessions_waiting.sub();
-  }
-}
-
 }  // namespace
 
 bool needs_pinned(const Session& session,
@@ -383,9 +363,8 @@ Step take_pinned(Context& context, Session& session, bool for_multi) {
     context.pinned_owners[connection] = session.ref();
     return Step::Done;
   }
-  if (taken == upstream::PinnedPool::Taken::Full &&
-      (session.wait_until == base::TimePoint{} || context.runtime.now < session.wait_until)) {
-    start_waiting(context, session);
+  if (taken == upstream::PinnedPool::Taken::Full && !wait_is_over(context, session)) {
+    start_waiting(context, session, Waiting::Pinned, context.shared.config.upstream.pinned.wait);
     context.pinned_waiters.push_back(session.ref());
     session.wait_for(Waiting::Pinned);
     return Step::Wait;

@@ -198,8 +198,14 @@ Step forward(Context& context,
                                    context.lanes.why_not()));
   }
   if (lane->pipeline().unsent() > kLaneFull) {
+    if (wait_is_over(context, session)) {
+      stop_waiting(context, session);
+      return refuse_away(context, session, row, request, "the queue to the node stayed full");
+    }
+    start_waiting(context, session, Waiting::Lane, context.shared.config.upstream.timeouts.write);
     return wait(session, Waiting::Lane);
   }
+  stop_waiting(context, session);
   if (row.has(command::kReadOnly)) {
     count_zone(context, route);
   }

@@ -226,6 +226,17 @@ void Session::push(std::string_view bytes) {
   schedule_flush();
 }
 
+void Session::show(std::string_view line) {
+  if (replies_.pending() > 0) {
+    return;  // a reply may be half written: the line would land inside it
+  }
+  if (output_bytes() > kMaxOutput) {
+    close(metrics::CloseReason::OutputLimit);
+    return;
+  }
+  push(line);
+}
+
 // Writes past the empty queue; false when the session ended over it.
 bool Session::write_now(std::string_view bytes, std::size_t& written) {
   if (!transport_ || write_blocked_) {

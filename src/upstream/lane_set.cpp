@@ -203,7 +203,24 @@ void LaneSet::answered(Connection& lane) {
   }
 }
 
+// A lane whose oldest reply is overdue by the longest of all deadlines will not recover: its node
+// hangs. Those who wait are told, and the next request opens a new one.
+void LaneSet::close_hung() {
+  std::vector<Connection*> hung;
+  for (const Lane& lane : lanes_) {
+    const SlotIndex head = lane.connection->pipeline().head();
+    if (head != kNoSlot && !lane.connection->paused() &&
+        runtime_.now - runtime_.slots[head].start > runtime_.config.upstream.timeouts.slow) {
+      hung.push_back(lane.connection.get());
+    }
+  }
+  for (Connection* connection : hung) {
+    connection->close("no reply for timeouts.slow");
+  }
+}
+
 void LaneSet::housekeep() {
+  close_hung();
   std::vector<Connection*> idle;
   for (Lane& lane : lanes_) {
     const bool quiet = lane.connection->in_flight() == 0;

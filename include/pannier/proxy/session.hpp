@@ -102,6 +102,8 @@ class Session final : public net::Pollable {
 
   // Out of order: between replies.
   void push(std::string_view bytes);
+  // A line of MONITOR; a watcher that does not keep up loses its connection.
+  void show(std::string_view line);
 
   [[nodiscard]] std::uint32_t open_place() { return replies_.open(); }
 

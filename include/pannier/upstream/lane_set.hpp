@@ -64,6 +64,7 @@ class LaneSet {
   };
 
   [[nodiscard]] Connection* open(const ConnectionSpec& spec, std::uint32_t number);
+  void close_hung();
   void keep_warm(route::NodeId node);
   void schedule_warm(route::NodeId node);
   void count_failure(route::NodeId node, const std::string& error);

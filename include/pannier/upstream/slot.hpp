@@ -35,9 +35,7 @@ enum class Purpose : std::uint8_t {
   Blocking,  // it may take as long as it asked for
   Exec,      // the end of a transaction
   Learn,     // COMMAND INFO of a command that the table does not know
-  Tracking,  // CLIENT TRACKING on a pinned connection
-  Unblock,   // CLIENT UNBLOCK with the upstream id
-  Select     // SELECT inside a pinned connection
+  Tracking   // CLIENT TRACKING on a pinned connection
 };
 
 enum class DeadlineKind : std::uint8_t {
