@@ -73,6 +73,7 @@ void Connection::finish_connect() {
   for (const HandshakeRequest& request : make_handshake(spec_, runtime_.config)) {
     const SlotIndex index = runtime_.slots.take();
     runtime_.slots[index].fate = Fate::Internal;
+    runtime_.slots[index].start = runtime_.now;
     handshake_.push_back(request.step);
     pipeline_.push(index, request.bytes);
   }
