@@ -1,0 +1,262 @@
+#include "pannier_process.hpp"
+
+#include "raw_client.hpp"
+#include "redis_server.hpp"
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace pannier::test {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kStartLimit = 20s;
+
+std::filesystem::path make_directory() {
+  std::string name = (std::filesystem::temp_directory_path() / "pannier_test_XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw std::system_error(errno, std::generic_category(), name);
+  }
+  return name;
+}
+
+std::string read_file(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+// Only what is allowed between fork and exec in a program with threads.
+[[noreturn]] void become(char* const* line, const char* log, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) {
+    ::_exit(126);  // the parent died before the line above
+  }
+  const int null = ::open("/dev/null", O_RDONLY);
+  const int file = ::open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(file, STDOUT_FILENO);
+  ::dup2(file, STDERR_FILENO);
+  ::execv(line[0], line);
+  ::_exit(127);
+}
+
+pid_t start(std::vector<std::string> words, const std::filesystem::path& log) {
+  words.insert(words.begin(), PANNIER_BINARY);
+  std::vector<char*> line;
+  line.reserve(words.size() + 1);
+  for (std::string& word : words) {
+    line.push_back(word.data());
+  }
+  line.push_back(nullptr);
+  const pid_t parent = ::getpid();
+  const std::string file = log.string();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    throw std::system_error(errno, std::generic_category(), "fork");
+  }
+  if (pid == 0) {
+    become(line.data(), file.c_str(), parent);
+  }
+  return pid;
+}
+
+std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  for (;;) {
+    int status = 0;
+    if (::waitpid(pid, &status, WNOHANG) == pid) {
+      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    if (Clock::now() > deadline) {
+      return std::nullopt;
+    }
+    std::this_thread::sleep_for(3ms);
+  }
+}
+
+void kill_now(pid_t pid) {
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+}
+
+bool test_is_failing() {
+  return std::uncaught_exceptions() > 0 || !Catch::getResultCapture().lastAssertionPassed();
+}
+
+}  // namespace
+
+std::string upstream_of(const std::vector<std::string>& addresses, std::string_view more) {
+  std::string out = "{ nodes: [";
+  for (const std::string& address : addresses) {
+    out += (out.back() == '[' ? "" : ", ") + std::string("{ address: \"") + address + "\" }";
+  }
+  out += "]";
+  out += (more.empty() ? "" : ", ") + std::string(more) + " }";
+  return out;
+}
+
+PannierProcess::PannierProcess(const PannierOptions& options) : directory_(make_directory()) {
+  try {
+    // Someone else may take the ports between the look and the start.
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      port_ = free_port();
+      probe_port_ = free_port();
+      write_config(options);
+      if (start_once()) {
+        return;
+      }
+    }
+    throw std::runtime_error("pannier does not start: " + log());
+  } catch (...) {
+    if (pid_ > 0) {
+      kill_now(pid_);
+    }
+    std::filesystem::remove_all(directory_);
+    throw;
+  }
+}
+
+PannierProcess::~PannierProcess() {
+  if (pid_ > 0) {
+    kill_now(pid_);
+  }
+  if (test_is_failing()) {
+    const std::string all = log();
+    std::cerr << "--- the end of Pannier's log:\n"
+              << (all.size() <= 6000 ? all : all.substr(all.size() - 6000)) << "---\n";
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+void PannierProcess::write_config(const PannierOptions& options) const {
+  std::ofstream file(config_file());
+  file << "version: 1\nlisten:\n  - { address: \"127.0.0.1:" << port_ << "\" }\n";
+  for (std::string listener : options.listeners) {
+    if (const auto at = listener.find("@DIR"); at != std::string::npos) {
+      listener.replace(at, 4, directory_.string());
+    }
+    file << "  - " << listener << "\n";
+  }
+  file << "probe: { address: \"127.0.0.1:" << probe_port_ << "\" }\nadmin: off\n"
+       << "upstream: " << options.upstream << "\n"
+       << options.rest << "\n";
+}
+
+bool PannierProcess::start_once() {
+  pid_ = start({"serve", "-c", config_file().string()}, directory_ / "log");
+  const auto deadline = Clock::now() + kStartLimit;
+  while (Clock::now() < deadline) {
+    if (wait_for(pid_, 0ms)) {
+      pid_ = 0;
+      return false;
+    }
+    try {
+      const RawClient probe(port_, 1s);
+      return !wait_for(pid_, 0ms);  // it may be somebody else who listens there
+    } catch (const std::runtime_error&) {
+      std::this_thread::sleep_for(3ms);
+    }
+  }
+  throw std::runtime_error("pannier does not listen: " + log());
+}
+
+Ended PannierProcess::run(const std::vector<std::string>& arguments,
+                          std::chrono::milliseconds limit) {
+  const std::filesystem::path directory = make_directory();
+  const pid_t pid = start(arguments, directory / "log");
+  const auto status = wait_for(pid, limit);
+  if (!status) {
+    kill_now(pid);
+  }
+  Ended ended{status.value_or(-1), read_file(directory / "log")};
+  std::filesystem::remove_all(directory);
+  if (!status) {
+    throw std::runtime_error("pannier does not end: " + ended.output);
+  }
+  return ended;
+}
+
+void PannierProcess::signal(int number) const {
+  if (pid_ > 0) {
+    ::kill(pid_, number);
+  }
+}
+
+std::optional<int> PannierProcess::wait_for_exit(std::chrono::milliseconds limit) {
+  const auto status = wait_for(pid_, limit);
+  if (status) {
+    pid_ = 0;
+  }
+  return status;
+}
+
+int PannierProcess::stop(std::chrono::milliseconds limit) {
+  signal(SIGTERM);
+  const auto status = wait_for_exit(limit);
+  if (!status) {
+    throw std::runtime_error("pannier does not stop: " + log());
+  }
+  return *status;
+}
+
+std::size_t PannierProcess::resident_bytes() const {
+  std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
+  std::size_t total = 0;
+  std::size_t resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::string PannierProcess::log() const {
+  return read_file(directory_ / "log");
+}
+
+std::string PannierProcess::get(std::string_view path) const {
+  RawClient client(probe_port_);
+  client.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  return client.read_to_end();
+}
+
+double PannierProcess::metric(std::string_view sample) const {
+  std::istringstream lines(get("/metrics"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.size() > sample.size() && line.starts_with(sample) && line[sample.size()] == ' ') {
+      return std::stod(line.substr(sample.size() + 1));
+    }
+  }
+  return 0;
+}
+
+double PannierProcess::metric_sum(std::string_view family, std::string_view label) const {
+  std::istringstream lines(get("/metrics"));
+  double sum = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_it = line.size() > family.size() && line.starts_with(family) &&
+                       (line[family.size()] == ' ' || line[family.size()] == '{');
+    if (is_it && line.find(label) != std::string::npos) {
+      sum += std::stod(line.substr(line.rfind(' ') + 1));
+    }
+  }
+  return sum;
+}
+
+}  // namespace pannier::test
