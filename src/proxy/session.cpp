@@ -333,6 +333,10 @@ void Session::finish_if_done() {
     close(metrics::CloseReason::Drain);
     return;
   }
+  if (ended_ && pinned.uploading && waiting_ == Waiting::Nothing) {
+    close(metrics::CloseReason::Client);  // the rest of its large request will never come
+    return;
+  }
   const bool wants_no_more =
       closing_ || (ended_ && (input_.empty() || waiting_ == Waiting::Nothing));
   if (nothing_left && wants_no_more) {
