@@ -210,6 +210,9 @@ void Relay::Impl::accept_one() {
 }
 
 void Relay::Impl::receive(Link& link, bool replies) {
+  if (replies ? stall_replies : stall_requests) {
+    return;  // since poll() was called
+  }
   std::array<char, 64 * 1024> buffer;
   Direction& direction = replies ? link.replies : link.requests;
   const ssize_t n = ::recv(replies ? link.far : link.near, buffer.data(), buffer.size(), 0);
