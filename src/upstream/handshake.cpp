@@ -52,7 +52,7 @@ bool is_fatal(HandshakeStep step, std::string_view reply) {
   }
   return step == HandshakeStep::Hello || step == HandshakeStep::Auth ||
          step == HandshakeStep::Select || reply.starts_with("-NOAUTH") ||
-         reply.starts_with("-ERR max number of clients");
+         reply.starts_with("-DENIED") || reply.starts_with("-ERR max number of clients");
 }
 
 }  // namespace pannier::upstream

@@ -145,6 +145,7 @@ void Pipeline::deliver(std::string_view frame, bool last, ReplySink& sink) {
 // subscription, or once if there is none; how many there are is known only now (behaviour 2.5).
 void Pipeline::confirm(std::string_view frame, ReplySink& sink) {
   Slot& slot = (*slots_)[head_];
+  messages_are_arrays_ = scanner_.type() == '*';
   const std::string_view kind = first_element(frame);
   const bool shard = kind.starts_with('s') && kind != "subscribe";
   const bool pattern = kind.starts_with('p');
@@ -169,8 +170,8 @@ bool Pipeline::is_push(std::string_view frame) const {
   if (scanner_.type() == '>') {
     return !(waits_for_confirmation && is_confirmation_kind(first_element(frame)));
   }
-  return scanner_.type() == '*' && (subscriptions_.any() || waits_for_confirmation) &&
-         is_message_kind(first_element(frame));
+  return scanner_.type() == '*' && messages_are_arrays_ &&
+         (subscriptions_.any() || waits_for_confirmation) && is_message_kind(first_element(frame));
 }
 
 // A frame that must be seen whole before anything is done with it.

@@ -114,6 +114,7 @@ class Pipeline {
   resp::ReplyScanner scanner_;
   std::string partial_;  // of a frame that is not complete yet
   bool streaming_ = false;
+  bool messages_are_arrays_ = false;  // RESP2, as the confirmations told
   Subscriptions subscriptions_;
   std::string error_;
 };
