@@ -189,7 +189,9 @@ Step act(Context& context,
     case LocalAction::Select:
       return select_database(context, session, result.number);
     case LocalAction::Monitor:
-      return start_monitor(context, session, result.reply);
+      return context.shared.config.upstream.allow_monitor
+                 ? handle_pinned(context, session, row, request)
+                 : start_monitor(context, session, result.reply);
     case LocalAction::ClientPause:
       pause_clients(context, result);
       return answer(session, result.reply);

@@ -233,6 +233,11 @@ bool prepare(Context& context, Session& session, std::size_t count, Outgoing& ou
   out.deadline = row.has(command::kHeavy)      ? upstream::DeadlineKind::Slow
                  : row.has(command::kReadOnly) ? upstream::DeadlineKind::Read
                                                : upstream::DeadlineKind::Write;
+  if (row.name == "monitor") {
+    pinned.monitoring = true;
+    pinned.connection->expect_monitor_lines();
+    return true;
+  }
   if (row.name == "client|tracking") {
     return prepare_tracking(context, session, out);
   }

@@ -120,6 +120,7 @@ bool Connection::send(SlotIndex index, std::string_view request) {
   last_used_ = runtime_.now;
   if (state_ == State::Ready) {
     pipeline_.push(index, request);
+    over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
     if (pipeline_.unsent() >= kFlushEarly && interest_ == EPOLLIN) {
       flush();
     } else {

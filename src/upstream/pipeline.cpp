@@ -46,6 +46,13 @@ bool is_confirmation_kind(std::string_view kind) {
   return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
 }
 
+// "+1339518083.107412 [0 127.0.0.1:60866] ...": no reply looks like that.
+bool is_monitor_line(std::string_view frame) {
+  const auto bracket = frame.find(" [");
+  return bracket != std::string_view::npos && bracket > 1 &&
+         frame.substr(1, bracket - 1).find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 }  // namespace
 
 void Pipeline::push(SlotIndex index, std::string_view request) {
@@ -166,6 +173,9 @@ void Pipeline::confirm(std::string_view frame, ReplySink& sink) {
 }
 
 bool Pipeline::is_push(std::string_view frame) const {
+  if (scanner_.type() == '+') {
+    return monitor_lines_ && is_monitor_line(frame);
+  }
   const bool waits_for_confirmation = head_ != kNoSlot && (*slots_)[head_].is_subscribe;
   if (scanner_.type() == '>') {
     return !(waits_for_confirmation && is_confirmation_kind(first_element(frame)));

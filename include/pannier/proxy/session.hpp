@@ -52,14 +52,17 @@ struct PinnedState {
   bool multi = false;
   bool watching = false;
   bool tracking = false;
-  bool uploading = false;  // a large request streams
-  bool dirty = false;      // not to be given back
-  bool lost = false;       // was lost during WATCH or MULTI: EXEC must fail
+  bool monitoring = false;  // upstream's MONITOR
+  bool uploading = false;   // a large request streams
+  bool dirty = false;       // not to be given back
+  bool lost = false;        // was lost during WATCH or MULTI: EXEC must fail
   std::int64_t selected_in_multi = -1;
   std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
 
   // State upstream that ends with the connection and that the client would miss.
-  [[nodiscard]] bool holds_client_state() const { return tracking || blocking > 0 || subscribed(); }
+  [[nodiscard]] bool holds_client_state() const {
+    return tracking || monitoring || blocking > 0 || subscribed();
+  }
 
   [[nodiscard]] bool subscribed() const {
     return subscribing > 0 ||

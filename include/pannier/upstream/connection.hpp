@@ -67,6 +67,10 @@ class Connection final : public net::Pollable, private ReplySink {
   [[nodiscard]] bool send(SlotIndex index, std::string_view request);
   // More bytes of the request sent last (a large one that streams). REQUIRES: Ready.
   void send_more(std::string_view bytes);
+
+  // See Pipeline::expect_monitor_lines.
+  void expect_monitor_lines() { pipeline_.expect_monitor_lines(); }
+
   // Writes what is queued; called at the end of the turn.
   void flush();
   void pause_reading();

@@ -88,6 +88,9 @@ class Pipeline {
     }
   }
 
+  // From here on the server may say lines of MONITOR between replies: they are pushes.
+  void expect_monitor_lines() { monitor_lines_ = true; }
+
   // A push arrives only between frames, so these are those of the last complete one.
   [[nodiscard]] const Subscriptions& subscriptions() const { return subscriptions_; }
 
@@ -114,6 +117,7 @@ class Pipeline {
   resp::ReplyScanner scanner_;
   std::string partial_;  // of a frame that is not complete yet
   bool streaming_ = false;
+  bool monitor_lines_ = false;
   bool messages_are_arrays_ = false;  // RESP2, as the confirmations told
   Subscriptions subscriptions_;
   std::string error_;
