@@ -56,16 +56,15 @@ bool Connection::open(const route::Node& node) {
   runtime_.poller.add(descriptor, this, interest_);
   open_timer_ =
       runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.connect, [this] {
-        close(state_ == State::Connecting ? "no connection within timeouts.connect"
-                                          : "no answer to the handshake within timeouts.connect");
+        lose(state_ == State::Connecting ? "no connection within timeouts.connect"
+                                         : "no answer to the handshake within timeouts.connect");
       });
   return true;
 }
 
 void Connection::finish_connect() {
   if (const int error = net::connect_error(transport_->descriptor()); error != 0) {
-    metrics().connect_failures.add();
-    close(net::errno_text(error));
+    lose(net::errno_text(error));
     return;
   }
   state_ = State::Handshaking;
@@ -85,8 +84,7 @@ void Connection::on_handshake_reply(std::string_view reply) {
   handshake_.pop_front();
   if (is_fatal(step, reply)) {
     refusal_ = reply;
-    metrics().connect_failures.add();
-    close("the node refused the handshake: " + base::printable(reply, 200));
+    lose("the node refused the handshake: " + base::printable(reply, 200));
     return;
   }
   if (step == HandshakeStep::ClientId && reply.starts_with(':')) {
@@ -102,18 +100,25 @@ void Connection::become_ready() {
   opened_at_ = runtime_.now;
   runtime_.timers.cancel(open_timer_);
   metrics().connects.add();
+  std::vector<SlotIndex> abandoned;
   for (Waiting& waiting : std::exchange(backlog_, {})) {
     runtime_.slots[waiting.index].in_backlog = false;
     note_queued(runtime_.slots[waiting.index]);
     if (runtime_.slots[waiting.index].fate == Fate::Abandoned) {
-      events_.on_lost(*this, waiting.index, false);
-      runtime_.slots.give(waiting.index);
+      abandoned.push_back(waiting.index);
     } else {
       pipeline_.push(waiting.index, waiting.request);
     }
   }
-  schedule_flush();
-  events_.on_opened(*this);
+  // Only now, when `in_flight` is true again: who hears of it may close an empty connection.
+  for (const SlotIndex index : abandoned) {
+    events_.on_lost(*this, index, false);
+    runtime_.slots.give(index);
+  }
+  if (state_ == State::Ready) {
+    schedule_flush();
+    events_.on_opened(*this);
+  }
 }
 
 bool Connection::send(SlotIndex index, std::string_view request) {
@@ -138,7 +143,6 @@ bool Connection::send(SlotIndex index, std::string_view request) {
 
 void Connection::send_more(std::string_view bytes) {
   pipeline_.append_streamed(bytes);
-  over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
   if (pipeline_.unsent() >= kFlushEarly) {
     flush();
   } else {
@@ -155,6 +159,7 @@ void Connection::schedule_flush() {
 
 void Connection::flush() {
   flush_scheduled_ = false;
+  over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
   while (transport_ && pipeline_.unsent() > 0) {
     std::array<iovec, kIovecs> parts;
     const std::size_t count = pipeline_.gather(parts);
@@ -163,7 +168,7 @@ void Connection::flush() {
       break;
     }
     if (result.status != net::IoStatus::Done) {
-      close("write failed: " + net::errno_text(result.error));
+      lose("write failed: " + net::errno_text(result.error));
       return;
     }
     metrics().bytes_sent.add(result.bytes);
@@ -228,7 +233,7 @@ void Connection::on_events(std::uint32_t events) {
     read();
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     const int error = net::connect_error(transport_->descriptor());
-    close(error == 0 ? "closed by the node" : net::errno_text(error));
+    lose(error == 0 ? "closed by the node" : net::errno_text(error));
   }
   if (state_ != State::Closed && (events & EPOLLOUT) != 0) {
     flush();
@@ -242,10 +247,10 @@ void Connection::read() {
     case net::IoStatus::WouldBlock:
       return;
     case net::IoStatus::End:
-      close("closed by the node");
+      lose("closed by the node");
       return;
     case net::IoStatus::Error:
-      close("read failed: " + net::errno_text(result.error));
+      lose("read failed: " + net::errno_text(result.error));
       return;
     case net::IoStatus::Done:
       break;
@@ -254,10 +259,10 @@ void Connection::read() {
   feeding_ = true;
   const bool in_step = pipeline_.feed({runtime_.scratch.get(), result.bytes}, *this);
   feeding_ = false;
-  if (!in_step) {
-    close("the reply stream is out of step: " + std::string(pipeline_.error()));
-  } else if (state_ == State::Closed) {
+  if (state_ == State::Closed) {
     drop_everything();
+  } else if (!in_step) {
+    lose("the reply stream is out of step: " + std::string(pipeline_.error()));
   }
 }
 
@@ -273,12 +278,16 @@ void Connection::on_push(std::string_view bytes) {
   events_.on_push(*this, bytes);
 }
 
+void Connection::lose(std::string reason) {
+  if (state_ != State::Closed) {
+    (state_ == State::Ready ? metrics().connections_lost : metrics().connect_failures).add();
+    close(std::move(reason));
+  }
+}
+
 void Connection::close(std::string reason) {
   if (state_ == State::Closed) {
     return;
-  }
-  if (state_ == State::Ready) {
-    metrics().connections_lost.add();
   }
   state_ = State::Closed;
   close_reason_ = std::move(reason);

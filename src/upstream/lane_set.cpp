@@ -215,7 +215,7 @@ void LaneSet::close_hung() {
     }
   }
   for (Connection* connection : hung) {
-    connection->close("no reply for timeouts.slow");
+    connection->lose("no reply for timeouts.slow");
   }
 }
 

@@ -28,7 +28,7 @@ class ConnectionEvents {
   virtual void on_lost(Connection& connection, SlotIndex index, bool was_sent) = 0;
   // After the last on_lost. The connection is dead; its owner destroys it after the turn.
   virtual void on_closed(Connection& connection) = 0;
-  // Unsent bytes fell under kLowWater after they had been over it.
+  // Unsent bytes fell under kLowWater after they had been over kHighWater.
   virtual void on_drained(Connection& connection) = 0;
 
  protected:
@@ -61,6 +61,8 @@ class Connection final : public net::Pollable, private ReplySink {
   // Ends it: every request in flight gets on_lost, then on_closed. Harmless when closed, and while
   // the connection's own events run.
   void close(std::string reason);
+  // The same where it is the node's doing: counted as a lost connection or a failed connect.
+  void lose(std::string reason);
 
   // Sends a request, or queues it until the handshake is done. The slot joins the line. False when
   // closed or the backlog is full: the slot is still the caller's.
