@@ -65,7 +65,9 @@ void configure_log(LogLevel level, LogFormat format) {
   }
 }
 
-void set_log_level(LogLevel level) { instance().sink->set_level(to_spdlog(level)); }
+void set_log_level(LogLevel level) {
+  instance().sink->set_level(to_spdlog(level));
+}
 
 void flush_log() {
   instance().sink->flush();

@@ -333,8 +333,10 @@ void Session::finish_if_done() {
     close(metrics::CloseReason::Drain);
     return;
   }
-  if (ended_ && pinned.uploading && waiting_ == Waiting::Nothing) {
-    close(metrics::CloseReason::Client);  // the rest of its large request will never come
+  // Nobody is there to be woken or to send the rest of a large request; the end may have come while
+  // the session waited for its exclusive connection.
+  if (ended_ && waiting_ == Waiting::Nothing && (pinned.uploading || pinned.holds_client_state())) {
+    close(metrics::CloseReason::Client);
     return;
   }
   const bool wants_no_more =

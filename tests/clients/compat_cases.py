@@ -243,13 +243,18 @@ case("EXECABORT", "MULTI\nNOSUCH\nPING\nEXEC\nMULTI\nGET\nEXEC\nPING")
 case("EXECABORT and DISCARD", "MULTI\nNOSUCH\nDISCARD\nPING")
 case("an error inside EXEC", "SET tk x\nMULTI\nINCR tk\nGET tk\nEXEC\nDEL tk")
 case("arity in transactions", "MULTI x\nEXEC\nMULTI\nEXEC x\nDISCARD\nWATCH\nUNWATCH x\nDISCARD x")
-case("handshakes in MULTI", "MULTI\nPING\nECHO x\nSELECT 1\nSET tk 1\nSELECT 99\nCLIENT GETNAME\nEXEC\n"
+case("handshakes in MULTI", "MULTI\nPING\nECHO x\nSELECT 1\nSET tk 1\nSELECT 99\nEXEC\n"
      "GET tk\nDEL tk\nSELECT 0")
-case("HELLO in MULTI", "MULTI\nHELLO 3\nEXEC\nHGETALL none", masks=["hello_id"])
-case("SUBSCRIBE in MULTI", "MULTI\nSUBSCRIBE mc\nEXEC\nUNSUBSCRIBE mc")
+# What Pannier answers itself cannot be queued upstream: it refuses, and EXEC aborts (README).
+IN_MULTI = (b"+OK\r\n-ERR Command not allowed inside a transaction\r\n"
+            b"-EXECABORT Transaction discarded because of previous errors.\r\n")
+case("CLIENT in MULTI", "MULTI\nCLIENT GETNAME\nEXEC", instead=IN_MULTI + b"<end>")
+case("HELLO in MULTI", "MULTI\nHELLO 3\nEXEC\nHGETALL none", masks=["hello_id"],
+     instead=IN_MULTI + b"*0\r\n<end>")
+case("SUBSCRIBE in MULTI", "MULTI\nSUBSCRIBE mc\nEXEC\nPING", instead=IN_MULTI + b"+PONG\r\n<end>")
 case("blocking commands in MULTI", "MULTI\nBLPOP none 0\nBZPOPMIN none 0\nEXEC")
 case("QUIT in MULTI", "MULTI\nSET qk v\nQUIT").ends()
-case("MONITOR in MULTI", "MULTI\nMONITOR\nEXEC")
+case("MONITOR in MULTI", "MULTI\nMONITOR\nEXEC", instead=IN_MULTI + b"<end>")
 case("MULTI in RESP3", "HELLO 3\nMULTI\nHGETALL none\nGET none\nEXEC", masks=["hello_id"])
 CASES.append(Case("WATCH sees another client")
              .step(commands("SET wk 1\nWATCH wk\nGET wk"))
