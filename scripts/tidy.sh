@@ -41,7 +41,7 @@ check() {
   local output
   if ! output=$(clang-tidy-14 -quiet -p build/release --extra-arg=-w --extra-arg=-Xclang \
     --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=max-nodes=8000 "$1" 2>&1) &&
-    grep -q -E "^($PWD/[^:]*:[0-9]+:.*|error): " <<<"$output"; then
+    grep -q -E "^$PWD/[^ ]*: error: |clang-diagnostic-error|^error: |^Error " <<<"$output"; then
     printf '%s\n' "$output" | grep -v -E '^[0-9]+ warnings? (generated|treated)' || true
     return 1
   fi
