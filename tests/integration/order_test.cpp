@@ -75,13 +75,13 @@ std::vector<std::vector<Shared>> big_replies() {
 void load(const RedisServer& server) {
   RawClient client(server.port());
   for (int db = 0; db < kDatabases; ++db) {
-    client.send({"SELECT", std::to_string(db)});
+    client.ask({"SELECT", std::to_string(db)});
     for (int i = 0; i < kKeys; ++i) {
-      client.send({"SET", key_of(i), small_value(db, i)});
+      client.ask({"SET", key_of(i), small_value(db, i)});
     }
     for (int i = 0; i < kBigKeys; ++i) {
       const std::string key = "big:" + std::to_string(i);
-      client.send({"SET", key, value_of(db, key, big_length(i))});
+      client.ask({"SET", key, value_of(db, key, big_length(i))});
     }
     REQUIRE(client.read(1 + kKeys + kBigKeys).find('-') == std::string::npos);
   }

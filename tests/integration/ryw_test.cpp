@@ -219,7 +219,7 @@ TEST_CASE("read your writes: a GET on the replica is answered before the DEL beh
   constexpr int kKeys = 5000 / kScale;
   RawClient client(pair.pannier.port());
   for (int i = 0; i < kKeys; ++i) {
-    client.send({"SET", "k" + std::to_string(i), "v"});
+    client.ask({"SET", "k" + std::to_string(i), "v"});
   }
   static_cast<void>(client.read(kKeys));
   const long before = pair.replica_ran("get");

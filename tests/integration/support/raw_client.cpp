@@ -238,7 +238,7 @@ void RawClient::read_bytes(std::size_t count, const std::function<void(std::stri
 }
 
 std::string RawClient::call(const Words& words) {
-  send(words);
+  ask(words);
   return read();
 }
 

@@ -39,7 +39,7 @@ class RawClient {
 
   void send(std::string_view bytes);
 
-  void send(const Words& words) { send(request(words)); }
+  void ask(const Words& words) { send(request(words)); }
 
   // Exactly one frame; attributes and pushes count as frames of their own.
   [[nodiscard]] std::string read();
