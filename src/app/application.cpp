@@ -112,8 +112,8 @@ struct Application::Impl {
         registry({PANNIER_VERSION, PANNIER_REVISION, __VERSION__}),
         signals(io, SIGTERM, SIGINT),
         drain_timer(io),
-        prober(io, config, shared.recent_writes, [this](route::TopologyPtr topology) {
-          publish(std::move(topology));
+        prober(io, config, shared.recent_writes, [this](const route::TopologyPtr& topology) {
+          publish(topology);
         }) {
     shared.replica_reads = reads_from_replicas(config);
     shared.version = fmt::format("pannier {}", PANNIER_VERSION);
@@ -136,7 +136,7 @@ struct Application::Impl {
     registry.set_facts({config.memory, config.maxclients, false, "", ""});
   }
 
-  void publish(route::TopologyPtr topology) {
+  void publish(const route::TopologyPtr& topology) {
     std::vector<metrics::NodeState> nodes;
     for (const route::Node& node : topology->nodes) {
       nodes.push_back(node_state(node));
@@ -307,13 +307,7 @@ struct Application::Impl {
     workers_to_drain = workers.size();
     for (const auto& worker : workers) {
       worker->stop_listening();
-      worker->drain([this] {
-        boost::asio::post(io, [this] {
-          if (--workers_to_drain == 0) {
-            finish("drained");
-          }
-        });
-      });
+      worker->drain([this] { boost::asio::post(io, [this] { worker_drained(); }); });
     }
     drain_timer.expires_after(kDrainDeadline);
     drain_timer.async_wait([this](const boost::system::error_code& error) {
@@ -321,6 +315,12 @@ struct Application::Impl {
         finish("the drain deadline passed; the remaining clients are cut off");
       }
     });
+  }
+
+  void worker_drained() {
+    if (--workers_to_drain == 0) {
+      finish("drained");
+    }
   }
 
   void finish(const char* how) {
@@ -380,8 +380,7 @@ int Application::run() {
   for (const std::string& line : config::describe(impl.config)) {
     log_info("app", "{}", line);
   }
-  net::find_zone(impl.io, impl.config, [&impl](std::string zone, std::string source) {
-    static_cast<void>(source);
+  net::find_zone(impl.io, impl.config, [&impl](std::string zone, const std::string&) {
     impl.prober.set_own_zone(std::move(zone));
   });
   impl.wait_for_signal();

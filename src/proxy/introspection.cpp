@@ -67,6 +67,14 @@ void parse_kept(KeptRequest& request) {
   }
 }
 
+void show_to_monitors(Context& context, std::string_view line) {
+  context.sessions.for_each([line](Session& watcher) {
+    if (watcher.state.monitoring) {
+      watcher.show(line);
+    }
+  });
+}
+
 }  // namespace
 
 std::size_t metrics_index(const command::CommandSpec& row) {
@@ -160,13 +168,7 @@ void feed_monitors(Context& context,
   std::string line;
   append_monitor_line(line, facts, row, arguments);
   for (std::uint32_t i = 0; i < context.shared.config.workers; ++i) {
-    context.shared.post(i, [line](Context& other) {
-      other.sessions.for_each([&](Session& watcher) {
-        if (watcher.state.monitoring) {
-          watcher.show(line);
-        }
-      });
-    });
+    context.shared.post(i, [line](Context& other) { show_to_monitors(other, line); });
   }
 }
 

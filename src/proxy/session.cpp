@@ -298,7 +298,7 @@ void Session::flush() {
   flush_scheduled_ = false;
   write_blocked_ = false;
   while (transport_ && !out_.empty()) {
-    std::array<iovec, kIovecs> parts;
+    std::array<iovec, kIovecs> parts;  // NOLINT(*-member-init): gather fills what is used
     const std::size_t count = out_.gather(parts);
     const net::IoResult result = transport_->write_some(std::span(parts.data(), count));
     if (result.status == net::IoStatus::WouldBlock) {

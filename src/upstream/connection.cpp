@@ -161,7 +161,7 @@ void Connection::flush() {
   flush_scheduled_ = false;
   over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
   while (transport_ && pipeline_.unsent() > 0) {
-    std::array<iovec, kIovecs> parts;
+    std::array<iovec, kIovecs> parts;  // NOLINT(*-member-init): gather fills what is used
     const std::size_t count = pipeline_.gather(parts);
     const net::IoResult result = transport_->write_some(std::span(parts.data(), count));
     if (result.status == net::IoStatus::WouldBlock) {
@@ -219,6 +219,7 @@ void Connection::pause_reading() {
 
 void Connection::resume_reading() {
   paused_ = false;
+  last_heard_ = runtime_.now;
   if (transport_) {
     want(interest_ | EPOLLIN);
   }
@@ -256,6 +257,7 @@ void Connection::read() {
       break;
   }
   metrics().bytes_received.add(result.bytes);
+  last_heard_ = runtime_.now;
   feeding_ = true;
   const bool in_step = pipeline_.feed({runtime_.scratch.get(), result.bytes}, *this);
   feeding_ = false;

@@ -41,14 +41,18 @@ void LaneSet::set_topology(route::TopologyPtr topology) {
       state.address = node.address;
       state.failures = 0;
       state.retry_at = {};
-      for (Lane& lane : lanes_) {
-        if (lane.connection->node() == node.id) {
-          retire(*lane.connection);
-        }
-      }
+      retire_all(node.id);
     }
     if (node.reachable) {
       keep_warm(node.id);
+    }
+  }
+}
+
+void LaneSet::retire_all(route::NodeId node) {
+  for (const Lane& lane : lanes_) {
+    if (lane.connection->node() == node) {
+      retire(*lane.connection);
     }
   }
 }
@@ -60,7 +64,7 @@ void LaneSet::keep_warm(route::NodeId node) {
     const bool there = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
       return lane.number == number && !lane.retired && lane.connection->spec() == spec;
     });
-    if (!there && runtime_.now >= nodes_[node].retry_at && open(spec, number) == nullptr) {
+    if (!there && (runtime_.now < nodes_[node].retry_at || open(spec, number) == nullptr)) {
       schedule_warm(node);
     }
   }
@@ -146,7 +150,7 @@ void LaneSet::closed(Connection& lane) {
     refused_ = lane.spec();
     refusal_ = lane.refusal();
     refused_at_ = runtime_.now;
-  } else if (!was_open) {
+  } else if (!was_open && !found->retired && !closing_) {
     count_failure(lane.node(), lane.close_reason());
   } else if (was_open && !found->retired && !closing_) {
     base::log_warn("upstream", "lost a lane to {}: {}", lane.node_name(), lane.close_reason());
@@ -203,14 +207,15 @@ void LaneSet::answered(Connection& lane) {
   }
 }
 
-// A lane whose oldest reply is overdue by the longest of all deadlines will not recover: its node
-// hangs. Those who wait are told, and the next request opens a new one.
+// A lane whose oldest reply is overdue by the longest of all deadlines, without a byte for as long,
+// will not recover: its node hangs. Those who wait are told, and the next request opens a new one.
 void LaneSet::close_hung() {
   std::vector<Connection*> hung;
   for (const Lane& lane : lanes_) {
     const SlotIndex head = lane.connection->pipeline().head();
-    if (head != kNoSlot && !lane.connection->paused() &&
-        runtime_.now - runtime_.slots[head].start > runtime_.config.upstream.timeouts.slow) {
+    const base::TimePoint overdue = runtime_.now - runtime_.config.upstream.timeouts.slow;
+    if (head != kNoSlot && !lane.connection->paused() && runtime_.slots[head].start < overdue &&
+        lane.connection->last_heard() < overdue) {
       hung.push_back(lane.connection.get());
     }
   }

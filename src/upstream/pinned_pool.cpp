@@ -30,7 +30,25 @@ void PinnedPool::count(route::NodeId node, bool idle, int change) {
 
 void PinnedPool::set_topology(route::TopologyPtr topology) {
   topology_ = std::move(topology);
+  close_elsewhere();
   keep_warm();
+}
+
+bool PinnedPool::is_elsewhere(const Entry& entry) const {
+  const base::SocketAddress& now = topology_->nodes[entry.connection->node()].address;
+  return now.length != 0 && !(now == entry.address);
+}
+
+void PinnedPool::close_elsewhere() {
+  std::vector<Connection*> idle;
+  for (const Entry& entry : entries_) {
+    if (entry.idle && is_elsewhere(entry)) {
+      idle.push_back(entry.connection.get());
+    }
+  }
+  for (Connection* connection : idle) {
+    connection->close("the node's address changed");
+  }
 }
 
 void PinnedPool::keep_warm() {
@@ -88,7 +106,7 @@ Connection* PinnedPool::open(const ConnectionSpec& spec, bool idle) {
     return nullptr;
   }
   count(spec.node, idle, 1);
-  entries_.push_back({std::move(connection), idle});
+  entries_.push_back({std::move(connection), idle, topology_->nodes[spec.node].address});
   return entries_.back().connection.get();
 }
 
@@ -105,6 +123,10 @@ bool PinnedPool::evict_idle() {
 void PinnedPool::give_back(Connection& connection) {
   Entry* entry = find(connection);
   if (entry == nullptr || entry->idle) {
+    return;
+  }
+  if (is_elsewhere(*entry)) {
+    connection.close("the node's address changed");
     return;
   }
   entry->idle = true;

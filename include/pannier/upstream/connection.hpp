@@ -107,6 +107,9 @@ class Connection final : public net::Pollable, private ReplySink {
 
   [[nodiscard]] base::TimePoint last_used() const { return last_used_; }
 
+  // When bytes came last, or reading was resumed.
+  [[nodiscard]] base::TimePoint last_heard() const { return last_heard_; }
+
   void on_events(std::uint32_t events) override;
 
  private:
@@ -148,6 +151,7 @@ class Connection final : public net::Pollable, private ReplySink {
   std::string close_reason_;
   base::TimerQueue::Id open_timer_{};
   base::TimePoint opened_at_{};
+  base::TimePoint last_heard_{};
   base::TimePoint last_used_{};
 };
 

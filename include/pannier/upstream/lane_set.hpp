@@ -18,6 +18,8 @@ class LaneSet {
  public:
   LaneSet(Runtime& runtime, ConnectionEvents& events);
   ~LaneSet();
+  LaneSet(const LaneSet&) = delete;
+  LaneSet& operator=(const LaneSet&) = delete;
 
   // Opens what has to be warm; a node whose address changed gets new lanes.
   void set_topology(route::TopologyPtr topology);
@@ -64,6 +66,7 @@ class LaneSet {
   };
 
   [[nodiscard]] Connection* open(const ConnectionSpec& spec, std::uint32_t number);
+  void retire_all(route::NodeId node);
   void close_hung();
   void keep_warm(route::NodeId node);
   void schedule_warm(route::NodeId node);

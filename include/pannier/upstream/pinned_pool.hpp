@@ -18,7 +18,10 @@ class PinnedPool {
  public:
   PinnedPool(Runtime& runtime, ConnectionEvents& events);
   ~PinnedPool();
+  PinnedPool(const PinnedPool&) = delete;
+  PinnedPool& operator=(const PinnedPool&) = delete;
 
+  // A node whose address changed gets new connections; those in use close when they come back.
   void set_topology(route::TopologyPtr topology);
 
   enum class Taken : std::uint8_t {
@@ -52,11 +55,14 @@ class PinnedPool {
   struct Entry {
     std::unique_ptr<Connection> connection;
     bool idle = false;
+    base::SocketAddress address;  // where its node was then
   };
 
   [[nodiscard]] Entry* find(const Connection& connection);
   [[nodiscard]] Connection* open(const ConnectionSpec& spec, bool idle);
   [[nodiscard]] bool evict_idle();
+  [[nodiscard]] bool is_elsewhere(const Entry& entry) const;
+  void close_elsewhere();
   void count(route::NodeId node, bool idle, int change);
   void keep_warm();
 
