@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -61,6 +62,12 @@ class Peer {
     if (descriptor_ >= 0) {
       ::close(std::exchange(descriptor_, -1));
     }
+  }
+
+  [[nodiscard]] std::size_t available() const {
+    int n = 0;
+    ::ioctl(descriptor_, FIONREAD, &n);
+    return static_cast<std::size_t>(n);
   }
 
   // The other end is told by RST.
@@ -275,14 +282,41 @@ inline Peer meet(Upstream& up, Server& server, const upstream::Connection& conne
   return peer;
 }
 
+inline void answer_handshake(Peer& peer,
+                             const upstream::ConnectionSpec& spec,
+                             const config::Config& config) {
+  for (const auto& request : upstream::make_handshake(spec, config)) {
+    peer.say(usual_answer(request.step));
+  }
+}
+
 // As `meet`, and answers so that the connection is ready.
 inline Peer welcome(Upstream& up, Server& server, const upstream::Connection& connection) {
   Peer peer = meet(up, server, connection);
-  for (const auto& request : upstream::make_handshake(connection.spec(), up.config)) {
-    peer.say(usual_answer(request.step));
-  }
+  answer_handshake(peer, connection.spec(), up.config);
   REQUIRE(up.run_until([&] { return connection.is_open() || connection.is_closed(); }));
   return peer;
+}
+
+// The same for a connection that a pool opened by itself.
+inline Peer welcome_next(Upstream& up, Server& server, const upstream::ConnectionSpec& spec) {
+  Peer peer = server.accept();
+  const std::string expected = handshake_bytes(spec, up.config);
+  REQUIRE(up.run_until([&] { return peer.available() >= expected.size(); }));
+  REQUIRE(peer.hear(expected.size()) == expected);
+  const std::size_t before = up.count("opened");
+  answer_handshake(peer, spec, up.config);
+  REQUIRE(up.run_until([&] { return up.count("opened") > before; }));
+  return peer;
+}
+
+// One primary at `address`, as a probe saw it.
+inline route::TopologyPtr topology_of(const base::SocketAddress& address) {
+  auto topology = std::make_shared<route::Topology>();
+  topology->generation = 1;
+  topology->nodes.push_back(node_at(address));
+  topology->primary = 0;
+  return topology;
 }
 
 }  // namespace pannier::test
