@@ -48,12 +48,11 @@ Session::~Session() {
 }
 
 void Session::on_events(std::uint32_t events) {
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+  if ((events & EPOLLIN) != 0) {
+    read();  // also after a hang-up: what the client said before counts
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     close(metrics::CloseReason::Client);
     return;
-  }
-  if ((events & EPOLLIN) != 0) {
-    read();
   } else if ((events & EPOLLRDHUP) != 0) {
     // Its end came while it was not read. Whoever waits for a blocking command or for messages is
     // gone; others get what they asked for (behaviour 2.2).
@@ -317,8 +316,8 @@ void Session::flush() {
   if (!transport_) {
     return;
   }
-  if (paused_ != nullptr && out_.size() < kResumeAt) {
-    std::exchange(paused_, nullptr)->resume_reading();
+  if (!paused_.empty() && out_.size() < kResumeAt) {
+    resume_paused();
   }
   if (waiting_ == Waiting::Output && !output_is_full()) {
     wake();
@@ -349,7 +348,7 @@ void Session::finish_if_done() {
 // A client that does not read while much is queued for it holds memory, and perhaps a lane: it has
 // `slow` to take at least something.
 void Session::watch_progress() {
-  if (watching_progress_ || (paused_ == nullptr && out_.size() < kPauseAt)) {
+  if (watching_progress_ || (paused_.empty() && out_.size() < kPauseAt)) {
     return;
   }
   watching_progress_ = true;
@@ -407,15 +406,19 @@ void Session::update_interest() {
 }
 
 void Session::pause(upstream::Connection& connection) {
-  paused_ = &connection;
+  paused_.push_back(&connection);
   connection.pause_reading();
   schedule_flush();
 }
 
-void Session::forget(const upstream::Connection& connection) {
-  if (paused_ == &connection) {
-    paused_ = nullptr;
+void Session::resume_paused() {
+  for (upstream::Connection* connection : std::exchange(paused_, {})) {
+    connection->resume_reading();
   }
+}
+
+void Session::forget(const upstream::Connection& connection) {
+  std::erase(paused_, &connection);
 }
 
 void Session::close_after_replies(metrics::CloseReason reason) {
@@ -442,9 +445,7 @@ void Session::close(metrics::CloseReason reason) {
   metrics.sessions.sub();
   context_.runtime.poller.remove(transport_->descriptor(), this);
   transport_.reset();
-  if (paused_ != nullptr) {
-    std::exchange(paused_, nullptr)->resume_reading();
-  }
+  resume_paused();
   if (state.monitoring) {
     context_.shared.monitors.fetch_sub(1);
   }

@@ -131,7 +131,7 @@ class Session final : public net::Pollable {
   void drain();
 
   void flush();
-  // The connection whose large reply waits for this client to read.
+  // A connection whose large reply waits for this client to read.
   void pause(upstream::Connection& connection);
   void forget(const upstream::Connection& connection);
   void upload_drained();
@@ -176,6 +176,7 @@ class Session final : public net::Pollable {
   [[nodiscard]] bool is_quiet() const;
   [[nodiscard]] Binding& other_binding(route::NodeId node);
   void finish_if_done();
+  void resume_paused();
 
   Context& context_;
   const upstream::SessionRef ref_;
@@ -196,7 +197,7 @@ class Session final : public net::Pollable {
   bool watching_progress_ = false;
   metrics::CloseReason close_reason_ = metrics::CloseReason::Client;
   std::uint64_t bytes_written_ = 0;
-  upstream::Connection* paused_ = nullptr;
+  std::vector<upstream::Connection*> paused_;  // one per node that a large reply comes from
 };
 
 }  // namespace pannier::proxy

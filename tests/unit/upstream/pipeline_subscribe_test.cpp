@@ -219,3 +219,26 @@ TEST_CASE("pipeline: a large message to a RESP2 subscriber is a push, whole", "[
   REQUIRE(line.calls == Calls{"push <" + large});
   REQUIRE(line.pipeline.size() == 1);
 }
+
+TEST_CASE("pipeline: lines of MONITOR are pushes once it was asked for, replies are not",
+          "[upstream]") {
+  const std::string monitored = "+1339518083.107412 [0 127.0.0.1:60866] \"get\" \"k\"\r\n";
+  const auto prepare = [](Line& line) {
+    line.ask();
+    line.ask();
+    line.pipeline.expect_monitor_lines();
+  };
+  const std::string stream = "+OK\r\n" + monitored + "+PONG [0]\r\n" + monitored;
+  REQUIRE(same_however_cut(prepare, stream));
+  Line line;
+  prepare(line);
+  REQUIRE(line.feed(stream));
+  REQUIRE(line.calls == Calls{said(0, '+', true, "+OK\r\n"),
+                              "push <" + monitored,
+                              said(1, '+', true, "+PONG [0]\r\n"),
+                              "push <" + monitored});
+  Line other;
+  other.ask();
+  REQUIRE(other.feed(monitored));
+  REQUIRE(other.calls == Calls{said(0, '+', true, monitored)});
+}
