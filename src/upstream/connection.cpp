@@ -125,7 +125,7 @@ bool Connection::send(SlotIndex index, std::string_view request) {
   last_used_ = runtime_.now;
   if (state_ == State::Ready) {
     pipeline_.push(index, request);
-    over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
+    over_high_water_ = over_high_water_ || pipeline_.unsent() >= kHighWater;
     if (pipeline_.unsent() >= kFlushEarly && interest_ == EPOLLIN) {
       flush();
     } else {
@@ -159,7 +159,7 @@ void Connection::schedule_flush() {
 
 void Connection::flush() {
   flush_scheduled_ = false;
-  over_high_water_ = over_high_water_ || pipeline_.unsent() > kHighWater;
+  over_high_water_ = over_high_water_ || pipeline_.unsent() >= kHighWater;
   while (transport_ && pipeline_.unsent() > 0) {
     std::array<iovec, kIovecs> parts;  // NOLINT(*-member-init): gather fills what is used
     const std::size_t count = pipeline_.gather(parts);
