@@ -79,6 +79,7 @@ void ReplyRouter::on_reply(upstream::Connection& connection,
   }
   if (last) {
     finish(connection, slot, *session);
+    hold_up_if_full(connection, *session);
   } else if (session->output_bytes() > Session::kPauseAt && !connection.paused()) {
     hold_up(connection, *session);
   }
@@ -245,6 +246,14 @@ void ReplyRouter::hold_up(upstream::Connection& connection, Session& session) {
         !slot.is_write && slot.length > 0 && asker->writes_in_flight() == 0) {
       send_again(connection, index);
     }
+  }
+}
+
+// The same for thousands of small replies.
+void ReplyRouter::hold_up_if_full(upstream::Connection& connection, Session& session) {
+  const bool more_comes = connection.in_flight() > 0 && session.in_flight() > 0;
+  if (more_comes && !connection.is_closed() && !connection.paused() && session.holds_too_much()) {
+    hold_up(connection, session);
   }
 }
 

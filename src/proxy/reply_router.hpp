@@ -40,6 +40,7 @@ class ReplyRouter final : public upstream::ConnectionEvents {
                   char type,
                   bool last);
   void hold_up(upstream::Connection& connection, Session& session);
+  void hold_up_if_full(upstream::Connection& connection, Session& session);
   void answer_lost(upstream::Connection& connection,
                    const upstream::Slot& slot,
                    Session& session,

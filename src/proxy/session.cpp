@@ -279,11 +279,18 @@ void Session::resume() {
   }
 }
 
+bool Session::is_tight() const {
+  return context_.runtime.blocks.used_bytes() >
+         context_.shared.config.memory / 2 / context_.shared.config.workers;
+}
+
 bool Session::output_is_full() const {
-  const bool tight = context_.runtime.blocks.used_bytes() >
-                     context_.shared.config.memory / 2 / context_.shared.config.workers;
   return replies_.pending() >= kMaxPending ||
-         output_bytes() > (tight ? kMaxOutputWhenTight : kMaxOutput);
+         output_bytes() > (is_tight() ? kMaxOutputWhenTight : kMaxOutput);
+}
+
+bool Session::holds_too_much() const {
+  return output_bytes() > (is_tight() ? kPauseAt : kMaxOutput);
 }
 
 void Session::schedule_flush() {

@@ -150,6 +150,58 @@ TEST_CASE("large: a client that never reads its reply holds up nobody", "[proxy]
   CHECK(lazy.front().read() == bulk("v"));
 }
 
+TEST_CASE("large: replies of two nodes that wait for one client both go on when it reads",
+          "[proxy]") {
+  const RedisServer primary;
+  const RedisServer replica = RedisServer::start_replica_of(primary);
+  const PannierProcess pannier(
+      {upstream_of({primary.address(), replica.address()},
+                   "read_your_writes: 60s, timeouts: { read: 20s, write: 20s, attempt: 20s }"),
+       "reads: replica",
+       {}});
+  const std::string value = large_value(20 * kMiB);
+  RawClient direct(primary.port());
+  CHECK(direct.call({"SET", "one", value}) == "+OK\r\n");
+  CHECK(direct.call({"WAIT", "1", "20000"}) == ":1\r\n");
+  RawClient client(pannier.port());
+  CHECK(client.call({"SET", "two", value}) == "+OK\r\n");  // stays on the primary
+  REQUIRE(wait_until([&] { return pannier.metric_sum("pannier_upstream_ready") == 2; }));
+  for (int i = 0; i < 10; ++i) {
+    client.ask({"GET", "one"});
+    client.ask({"GET", "two"});
+    client.ask({"GET", "one"});
+    REQUIRE(client.has_input(5s));
+    REQUIRE(wait_until([&] { return pannier.metric("pannier_client_output_bytes") > 250e3; }));
+    CHECK(reads_value(client, value));
+    CHECK(reads_value(client, value));
+    CHECK(reads_value(client, value));
+  }
+  CHECK(replica.info("cmdstat_get").starts_with("calls=20,"));
+}
+
+TEST_CASE("large: thousands of pipelined replies that nobody reads cost bounded memory",
+          "[proxy]") {
+  const RedisServer server;
+  const PannierProcess pannier({upstream_of({server.address()}, kPatient), "", {}});
+  RawClient other(pannier.port());
+  const std::string value = large_value(30'000);
+  CHECK(other.call({"SET", "big", value}) == "+OK\r\n");
+  MemoryWatch memory(pannier);
+  constexpr int kMany = 4000;  // 120 MB of replies
+  RawClient lazy(pannier.port());
+  std::string requests;
+  for (int i = 0; i < kMany; ++i) {
+    requests += request({"GET", "big"});
+  }
+  lazy.send(requests);
+  REQUIRE(lazy.has_input(5s));
+  CHECK(p99(500, [&] { REQUIRE(other.call({"STRLEN", "big"}) == ":30000\r\n"); }) < 100ms);
+  CHECK(memory.growth() < 64 * kMiB);
+  for (int i = 0; i < kMany; ++i) {
+    REQUIRE(reads_value(lazy, value));
+  }
+}
+
 TEST_CASE("large: a session that never reads is closed after timeouts.slow", "[proxy]") {
   const RedisServer server;
   const PannierProcess pannier({upstream_of({server.address()}, "timeouts: { slow: 1s }"), "", {}});
@@ -242,7 +294,7 @@ TEST_CASE("large: an upload to a node that stops reading is held back, not piled
   CHECK(client.call({"SET", "k", "v"}) == "+OK\r\n");
   MemoryWatch memory(pannier);
   const std::string value = large_value(60 * kMiB);
-  std::thread slow([&] {
+  std::jthread slow([&] {
     std::this_thread::sleep_for(300ms);
     relay.stall_requests(false);
   });

@@ -134,6 +134,8 @@ class Session final : public net::Pollable {
   // A connection whose large reply waits for this client to read.
   void pause(upstream::Connection& connection);
   void forget(const upstream::Connection& connection);
+  // So much is unread that no more replies, even small ones, are to be fetched for it.
+  [[nodiscard]] bool holds_too_much() const;
   void upload_drained();
 
   [[nodiscard]] Binding& binding(route::NodeId node) {
@@ -172,6 +174,7 @@ class Session final : public net::Pollable {
   void schedule_flush();
   void watch_progress();
   [[nodiscard]] bool write_now(std::string_view bytes, std::size_t& written);
+  [[nodiscard]] bool is_tight() const;
   [[nodiscard]] bool output_is_full() const;
   [[nodiscard]] bool is_quiet() const;
   [[nodiscard]] Binding& other_binding(route::NodeId node);
