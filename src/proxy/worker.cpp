@@ -50,6 +50,7 @@ struct Worker::Impl final : net::TurnHooks {
     }
 
     ~Acceptor() {
+      impl.context.runtime.timers.cancel(rest_timer);
       impl.context.runtime.poller.remove(descriptor, this);
       ::close(descriptor);
     }
@@ -78,14 +79,16 @@ struct Worker::Impl final : net::TurnHooks {
                       "cannot accept: {}; trying again in 100 ms; raise the open files limit",
                       net::errno_text(error));
       impl.context.runtime.poller.modify(descriptor, this, 0);
-      impl.context.runtime.timers.add(impl.context.runtime.now + milliseconds(100), [this] {
-        impl.context.runtime.poller.modify(descriptor, this, EPOLLIN);
-      });
+      rest_timer =
+          impl.context.runtime.timers.add(impl.context.runtime.now + milliseconds(100), [this] {
+            impl.context.runtime.poller.modify(descriptor, this, EPOLLIN);
+          });
     }
 
     Impl& impl;
     int descriptor;
     std::function<void(int)> accept;
+    base::TimerQueue::Id rest_timer;
   };
 
   void begin_turn() override {

@@ -14,7 +14,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <vector>
 
 namespace pannier::proxy {
 
@@ -27,7 +27,12 @@ class Sessions final : public net::TurnHooks {
     router.bind(context);
   }
 
-  ~Sessions() = default;
+  ~Sessions() {
+    for (const int end : clients_) {
+      ::close(end);
+    }
+  }
+
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
@@ -39,6 +44,7 @@ class Sessions final : public net::TurnHooks {
     std::array<int, 2> ends{};
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0);
     client = ends[1];
+    clients_.push_back(client);
     return std::make_unique<Session>(
         context, ref, std::make_unique<net::SocketTransport>(ends[0]), config.listen[0]);
   }
@@ -63,14 +69,21 @@ class Sessions final : public net::TurnHooks {
     return out;
   }
 
-  void hang_up() { ::close(std::exchange(client, -1)); }
+  void hang_up() {
+    ::close(clients_.back());
+    clients_.pop_back();
+    client = -1;
+  }
 
   config::Config config;
   boost::asio::io_context io{1};
   Shared shared{config};
   ReplyRouter router;
   Context context{io, *this, router, shared, 0};
-  int client = -1;
+  int client = -1;  // the other end of the session made last
+
+ private:
+  std::vector<int> clients_;
 };
 
 }  // namespace pannier::proxy
