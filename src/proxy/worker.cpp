@@ -79,10 +79,9 @@ struct Worker::Impl final : net::TurnHooks {
                       "cannot accept: {}; trying again in 100 ms; raise the open files limit",
                       net::errno_text(error));
       impl.context.runtime.poller.modify(descriptor, this, 0);
-      rest_timer =
-          impl.context.runtime.timers.add(impl.context.runtime.now + milliseconds(100), [this] {
-            impl.context.runtime.poller.modify(descriptor, this, EPOLLIN);
-          });
+      rest_timer = impl.context.runtime.timers.add(
+          impl.context.runtime.now + milliseconds(100),
+          [this] { impl.context.runtime.poller.modify(descriptor, this, EPOLLIN); });
     }
 
     Impl& impl;
