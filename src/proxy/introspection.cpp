@@ -125,9 +125,11 @@ void learn_command(Context& context, upstream::SlotIndex index, std::string_view
   if (asked == context.learning.end()) {
     return;
   }
-  if (const auto info = parse_command_info(reply)) {
-    context.learned.learn(*info);
-  } else {
+  auto info = parse_command_info(reply);
+  if (info) {
+    info->name = asked->second;  // a renamed command tells its old name
+  }
+  if (!info || context.learned.learn(*info) == nullptr) {
     context.learned.learn_unknown(asked->second, context.runtime.now);
   }
   context.learning.erase(asked);
