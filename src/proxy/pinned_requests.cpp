@@ -78,7 +78,7 @@ bool answer_after_loss(Context& context, Session& session, const CommandSpec& ro
     return false;
   }
   if (row.name == "exec" || row.name == "discard") {
-    pinned.lost = pinned.multi = session.state.in_multi = false;
+    pinned.lost = pinned.refused = pinned.multi = session.state.in_multi = false;
     pinned.written.clear();
     if (row.name == "exec") {
       static_cast<void>(answer_error(context, session, kLostTransaction));
@@ -90,7 +90,7 @@ bool answer_after_loss(Context& context, Session& session, const CommandSpec& ro
   refuse(context,
          session,
          metrics::Refusal::NotSent,
-         "UPSTREAM the connection that held this transaction was lost; EXEC will fail (not sent)");
+         "UPSTREAM this transaction has no connection any more; EXEC will fail (not sent)");
   return true;
 }
 
@@ -328,6 +328,10 @@ Step handle_pinned(Context& context,
   if (session.pinned.connection == nullptr) {
     const Step step = take_pinned(context, session, uses_multi_reserve(row));
     if (step == Step::Wait || session.pinned.connection == nullptr) {
+      if (step == Step::Done && row.name == "multi") {
+        PinnedState& pinned = session.pinned;
+        pinned.refused = pinned.lost = pinned.multi = session.state.in_multi = true;
+      }
       return step;
     }
   }

@@ -303,9 +303,13 @@ void ReplyRouter::on_lost(upstream::Connection& connection,
     return;
   } else if (slot.fate != upstream::Fate::Abandoned) {
     answer_lost(connection, slot, *session, was_sent);
+    static const auto kMulti = metrics_index(*command::find("multi"));
+    if (slot.row == kMulti && !session->pinned.watching) {
+      session->pinned.refused = true;
+    }
   }
-  if (is_pinned_by(*session, connection) &&
-      (slot.purpose == upstream::Purpose::Blocking || slot.is_subscribe)) {
+  const bool may_hold = slot.purpose == upstream::Purpose::Blocking || slot.is_subscribe;
+  if (was_sent && may_hold && is_pinned_by(*session, connection)) {
     session->close_after_replies(metrics::CloseReason::UpstreamLost);
   }
   finish(connection, slot, *session);
@@ -377,6 +381,7 @@ void ReplyRouter::lose_pinned(upstream::Connection& connection, Session& session
     return;
   }
   pinned.lost = pinned.multi || pinned.watching;
+  pinned.refused = pinned.refused && pinned.lost;
   pinned.watching = false;
   session.wake(Waiting::Pinned);
 }

@@ -56,6 +56,7 @@ struct PinnedState {
   bool uploading = false;   // a large request streams
   bool dirty = false;       // not to be given back
   bool lost = false;        // was lost during WATCH or MULTI: EXEC must fail
+  bool refused = false;     // MULTI itself was: forgotten as soon as the client has seen that
   std::int64_t selected_in_multi = -1;
   std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
 
@@ -169,6 +170,7 @@ class Session final : public net::Pollable {
   [[nodiscard]] std::size_t handle_batch();
   [[nodiscard]] bool upload(std::string_view input, std::size_t& used);
   void protocol_error();
+  void forget_refused_multi();
   void keep(std::string_view rest);
   void update_interest();
   void schedule_flush();
