@@ -399,8 +399,15 @@ void ReplyRouter::on_drained(upstream::Connection& connection) {
 void ReplyRouter::time_out(upstream::SlotIndex index) {
   upstream::Slot& slot = context_->runtime.slots[index];
   auto& metrics = context_->runtime.metrics;
-  metrics.nodes.at(slot.node).timeouts.add();
   Session* session = context_->sessions.find(slot.session);
+  if (session != nullptr && session->is_behind() && slot.purpose != upstream::Purpose::Blocking) {
+    // Its own client may be what it waits for.
+    slot.start = context_->runtime.now;
+    slot.deadline = upstream::DeadlineKind::Slow;
+    context_->runtime.deadlines.add(index);
+    return;
+  }
+  metrics.nodes.at(slot.node).timeouts.add();
   slot.fate = upstream::Fate::Abandoned;
   if (session == nullptr) {
     return;

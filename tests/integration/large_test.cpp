@@ -202,6 +202,23 @@ TEST_CASE("large: thousands of pipelined replies that nobody reads cost bounded 
   }
 }
 
+TEST_CASE("large: what is pipelined behind a large reply waits for as long as its client reads",
+          "[proxy]") {
+  const RedisServer server;
+  const PannierProcess pannier(
+      {upstream_of({server.address()}, "timeouts: { read: 100ms, write: 100ms }"), "", {}});
+  const std::string value = large_value(30 * kMiB);
+  REQUIRE(RawClient(server.port()).call({"SET", "big", value}) == "+OK\r\n");
+  RawClient client(pannier.port());
+  client.send(request({"GET", "big"}) + request({"STRLEN", "big"}) + request({"SET", "k", "v"}));
+  REQUIRE(client.has_input(5s));
+  CHECK_FALSE(wait_until(  // several of their deadlines
+      [&] { return pannier.metric_sum("pannier_upstream_timeouts_total") > 0; },
+      500ms));
+  CHECK(reads_value(client, value));
+  CHECK(client.read(2) == ":" + std::to_string(30 * kMiB) + "\r\n+OK\r\n");
+}
+
 TEST_CASE("large: a session that never reads is closed after timeouts.slow", "[proxy]") {
   const RedisServer server;
   const PannierProcess pannier({upstream_of({server.address()}, "timeouts: { slow: 1s }"), "", {}});

@@ -137,6 +137,10 @@ class Session final : public net::Pollable {
   void forget(const upstream::Connection& connection);
   // So much is unread that no more replies, even small ones, are to be fetched for it.
   [[nodiscard]] bool holds_too_much() const;
+
+  // It does not read what there is for it.
+  [[nodiscard]] bool is_behind() const { return write_blocked_ || !paused_.empty(); }
+
   void upload_drained();
 
   [[nodiscard]] Binding& binding(route::NodeId node) {

@@ -57,6 +57,7 @@ class PannierProcess {
   // SIGTERM, then its exit code; throws when it does not end in time.
   int stop(std::chrono::milliseconds limit = std::chrono::seconds(15));
 
+  // 0 in a build with a sanitizer, whose own memory says nothing.
   [[nodiscard]] std::size_t resident_bytes() const;
   [[nodiscard]] std::string log() const;
   // One sample of /metrics by its name and labels as they are printed; 0 when it is not there.
