@@ -400,10 +400,12 @@ void ReplyRouter::time_out(upstream::SlotIndex index) {
   upstream::Slot& slot = context_->runtime.slots[index];
   auto& metrics = context_->runtime.metrics;
   Session* session = context_->sessions.find(slot.session);
-  if (session != nullptr && session->is_behind() && slot.purpose != upstream::Purpose::Blocking) {
+  const base::TimePoint now = context_->runtime.now;
+  const bool blocking = slot.purpose == upstream::Purpose::Blocking;
+  if (session != nullptr && session->is_behind(now) && !blocking) {
     // Its own client may be what it waits for.
-    slot.start = context_->runtime.now;
-    slot.deadline = upstream::DeadlineKind::Slow;
+    slot.start = now;
+    slot.deadline = slot.is_write ? upstream::DeadlineKind::Write : upstream::DeadlineKind::Read;
     context_->runtime.deadlines.add(index);
     return;
   }

@@ -318,6 +318,7 @@ void Session::flush() {
     const net::IoResult result = transport_->write_some(std::span(parts.data(), count));
     if (result.status == net::IoStatus::WouldBlock) {
       write_blocked_ = true;
+      behind_until_ = context_.runtime.now + std::chrono::seconds(1);
       watch_progress();
       break;
     }

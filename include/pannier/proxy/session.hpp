@@ -138,8 +138,10 @@ class Session final : public net::Pollable {
   // So much is unread that no more replies, even small ones, are to be fetched for it.
   [[nodiscard]] bool holds_too_much() const;
 
-  // It does not read what there is for it.
-  [[nodiscard]] bool is_behind() const { return write_blocked_ || !paused_.empty(); }
+  // It does not read what there is for it, or did not a moment ago.
+  [[nodiscard]] bool is_behind(base::TimePoint now) const {
+    return write_blocked_ || !paused_.empty() || now < behind_until_;
+  }
 
   void upload_drained();
 
@@ -204,6 +206,7 @@ class Session final : public net::Pollable {
   bool draining_ = false;  // when its transaction or blocked command has ended
   bool write_blocked_ = false;
   bool watching_progress_ = false;
+  base::TimePoint behind_until_{};
   metrics::CloseReason close_reason_ = metrics::CloseReason::Client;
   std::uint64_t bytes_written_ = 0;
   std::vector<upstream::Connection*> paused_;  // one per node that a large reply comes from
