@@ -23,6 +23,7 @@ struct Question {
   std::uint32_t asker = 0;
   upstream::SessionRef session;
   std::uint32_t place = 0;
+  bool silent = false;  // CLIENT REPLY OFF or SKIP
 };
 
 template <typename Part>
@@ -35,8 +36,8 @@ void ask_worker(Context& context, std::shared_ptr<Question<Part>> question, std:
     }
     other.shared.post(question->asker, [question](Context& home) {
       if (Session* session = home.sessions.find(question->session)) {
-        session->reply(question->place,
-                       question->conclude(std::move(question->parts), session->state.version));
+        const auto reply = question->conclude(std::move(question->parts), session->state.version);
+        session->reply(question->place, question->silent ? std::string_view{} : reply);
         session->wake(Waiting::Gather);
       }
     });
@@ -56,6 +57,7 @@ Step gather(Context& context,
   question->asker = context.worker;
   question->session = session.ref();
   question->place = session.open_place();
+  question->silent = session.state.reply_mode != ReplyMode::On;
   session.wait_for(Waiting::Gather);
   ask_worker(context, question, 0);
   return Step::Done;

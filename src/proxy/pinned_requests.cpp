@@ -97,11 +97,14 @@ bool answer_after_loss(Context& context, Session& session, const CommandSpec& ro
 void note_transaction(Session& session, const CommandSpec& row) {
   PinnedState& pinned = session.pinned;
   if (row.name == "multi") {
-    pinned.multi = true;
+    // Refused to a RESP2 subscriber.
+    pinned.multi =
+        pinned.multi || session.state.version == resp::Version::Resp3 || !pinned.subscribed();
   } else if (row.name == "exec" || row.name == "discard") {
     pinned.multi = pinned.watching = false;
     if (row.name == "discard") {
       pinned.written.clear();
+      pinned.written_all = false;
       pinned.selected_in_multi = -1;
     }
   } else if (row.name == "watch" && !pinned.multi) {
@@ -215,8 +218,12 @@ bool prepare_tracking(Context& context, Session& session, Outgoing& out) {
   return true;
 }
 
-void prepare_transaction(Session& session, Outgoing& out) {
+void prepare_transaction(Session& session, std::size_t count, Outgoing& out) {
+  if (out.row->name != "exec" && !command::arity_fits(*out.row, count)) {
+    return;  // the server refuses it, and the transaction goes on
+  }
   if (out.row->name == "exec") {
+    session.pinned.settling = session.pinned.selected_in_multi >= 0;
     out.deadline = upstream::DeadlineKind::Slow;
     out.purpose = upstream::Purpose::Exec;
     out.fate =
@@ -242,10 +249,12 @@ bool prepare(Context& context, Session& session, std::size_t count, Outgoing& ou
     return prepare_tracking(context, session, out);
   }
   if (row.handling == Handling::Transaction) {
-    prepare_transaction(session, out);
+    prepare_transaction(session, count, out);
   } else if (pinned.multi) {
     if (row.name == "select") {
-      pinned.selected_in_multi = base::parse_int(out.arguments.back()).value_or(-1);
+      const std::int64_t db = base::parse_int(out.arguments.back()).value_or(-1);
+      const bool exists = db >= 0 && db < static_cast<std::int64_t>(context.topology->databases);
+      pinned.selected_in_multi = exists ? db : pinned.selected_in_multi;
     }
   } else if (row.handling == Handling::Subscribe) {
     out.is_subscribe = true;
@@ -351,6 +360,12 @@ Step take_pinned(Context& context, Session& session, bool for_multi) {
     return Step::Wait;
   }
   const route::Topology& topology = *context.topology;
+  if (!session.pinned.failed.empty()) {
+    const std::string why = std::exchange(session.pinned.failed, {});
+    stop_waiting(context, session);
+    refuse(context, session, metrics::Refusal::NotSent, why);
+    return Step::Done;
+  }
   if (!topology.has_primary()) {
     if (topology.generation == 0) {
       session.wait_for(Waiting::Topology);
@@ -423,7 +438,9 @@ void drop_pinned(Context& context, Session& session) {
   if (pinned.blocking > 0) {
     context.runtime.metrics.sessions_blocked.sub(pinned.blocking);
   }
+  const bool dropping = pinned.uploading;
   pinned = {};
+  pinned.uploading = pinned.dropping = dropping;
   session.state.blocked = session.state.in_multi = session.state.watching = false;
   context.pinned.discard(*connection);
   wake_pinned_waiter(context);
@@ -440,6 +457,56 @@ void wake_pinned_waiter(Context& context) {
   }
 }
 
+namespace {
+
+// The bytes of a request that was refused still come, and are dropped.
+Step drop_upload(Session& session) {
+  session.pinned.uploading = session.pinned.dropping = true;
+  return Step::Done;
+}
+
+Step start_upload(Context& context,
+                  Session& session,
+                  const CommandSpec& row,
+                  std::span<const std::string_view> head,
+                  std::size_t announced_arguments) {
+  PinnedState& pinned = session.pinned;
+  if (pinned.lost && pinned.multi) {
+    static_cast<void>(answer_after_loss(context, session, row));
+    return drop_upload(session);
+  }
+  if (pinned.multi && row.handling == Handling::Subscribe) {
+    static_cast<void>(refuse_in_multi(context, session));
+    return drop_upload(session);
+  }
+  if (pinned.connection == nullptr) {
+    const Step step = take_pinned(context, session, uses_multi_reserve(row));
+    if (step == Step::Wait) {
+      return step;
+    }
+    if (pinned.connection == nullptr) {
+      return drop_upload(session);
+    }
+  }
+  if (!pinned.connection->is_open()) {
+    session.wait_for(Waiting::Pinned);
+    return Step::Wait;
+  }
+  Outgoing out;
+  out.row = &row;
+  out.arguments = head;
+  out.announced = announced_arguments;
+  if (!prepare(context, session, announced_arguments, out)) {
+    return drop_upload(session);
+  }
+  out.deadline = upstream::DeadlineKind::None;  // until its last byte has come
+  send(context, session, *pinned.connection, out);
+  pinned.uploading = true;
+  return Step::Done;
+}
+
+}  // namespace
+
 Step begin_upload(Context& context,
                   Session& session,
                   std::span<const std::string_view> head,
@@ -450,35 +517,15 @@ Step begin_upload(Context& context,
     return answer_error(
         context, session, "ERR Protocol error: this command takes no arguments over 64KiB");
   }
-  PinnedState& pinned = session.pinned;
-  if (pinned.lost && pinned.multi) {
-    static_cast<void>(answer_after_loss(context, session, *row));
-    pinned.uploading = true;
-    return Step::Done;
-  }
-  if (pinned.connection == nullptr) {
-    const Step step = take_pinned(context, session, uses_multi_reserve(*row));
-    if (step == Step::Wait) {
-      return step;
-    }
-    if (pinned.connection == nullptr) {
-      pinned.uploading = true;  // answered: the bytes that follow are dropped
-      return Step::Done;
-    }
-  }
-  if (!pinned.connection->is_open()) {
-    session.wait_for(Waiting::Pinned);
+  if (must_pause(context, session, *row)) {
     return Step::Wait;
   }
-  Outgoing out;
-  out.row = row;
-  out.arguments = head;
-  if (prepare(context, session, announced_arguments, out)) {
-    out.deadline = upstream::DeadlineKind::None;  // as long as the client sends
-    send(context, session, *pinned.connection, out);
+  enter_reply_mode(session);
+  const Step step = start_upload(context, session, *row, head, announced_arguments);
+  if (step == Step::Done) {
+    note_handled(context, session, *row, head);
   }
-  pinned.uploading = true;
-  return Step::Done;
+  return step;
 }
 
 }  // namespace pannier::proxy

@@ -57,6 +57,17 @@ void ReplyRouter::on_reply(upstream::Connection& connection,
                            std::string_view bytes,
                            char type,
                            bool last) {
+  route(connection, index, bytes, type, last);
+  if (last && connection.in_flight() == 0) {
+    context_->lanes.answered(connection);
+  }
+}
+
+void ReplyRouter::route(upstream::Connection& connection,
+                        upstream::SlotIndex index,
+                        std::string_view bytes,
+                        char type,
+                        bool last) {
   upstream::Slot& slot = context_->runtime.slots[index];
   note_reply(connection, index, bytes, type, last);
   if (last) {
@@ -99,7 +110,7 @@ void ReplyRouter::note_reply(upstream::Connection& connection,
       context_->shared.refresh_topology();
     }
   }
-  if (!last || bytes.size() > 64 * 1024) {
+  if ((!last && !slot.is_subscribe) || bytes.size() > 64 * 1024) {
     if (Session* session = context_->sessions.find(slot.session)) {
       session->heavy_until = context_->runtime.now + kHeavyFor;
     }
@@ -167,9 +178,6 @@ void ReplyRouter::finish(upstream::Connection& connection, upstream::Slot& slot,
     Binding& binding = session.binding(connection.node());
     binding.in_flight -= binding.in_flight > 0 ? 1 : 0;
     binding.writes -= slot.is_write && binding.writes > 0 ? 1 : 0;
-    if (connection.in_flight() == 0) {
-      context_->lanes.answered(connection);
-    }
   }
   session.wake(Waiting::Order);
   if (session.replies().pending() < Session::kMaxPending / 2) {
@@ -200,6 +208,7 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
         session.pinned.dirty = true;
       }
       session.pinned.selected_in_multi = -1;
+      session.pinned.settling = false;
       break;
     case upstream::Purpose::Tracking:
       if (bytes.starts_with('-')) {
@@ -354,6 +363,7 @@ void ReplyRouter::on_closed(upstream::Connection& connection) {
     wake_pinned_waiter(context);
   } else {
     context.lanes.closed(connection);
+    context.sessions.for_each([&](Session& session) { session.forget_lane(connection); });
     if (connection.spec().db != 0) {
       context.sessions.for_each([](Session& session) { session.wake(Waiting::Database); });
     }
@@ -370,6 +380,14 @@ void ReplyRouter::lose_pinned(upstream::Connection& connection, Session& session
   const bool state_lost = pinned.holds_client_state();
   pinned.connection = nullptr;
   pinned.in_flight = 0;
+  pinned.settling = false;
+  pinned.selected_in_multi = -1;
+  pinned.dropping = pinned.uploading;
+  if (session.waiting() == Waiting::Pinned && connection.opened_at() == base::TimePoint{}) {
+    pinned.failed = fmt::format("UPSTREAM node {} is away: {} (not sent)",
+                                connection.node_name(),
+                                connection.close_reason());
+  }
   if (state_lost) {
     base::log_warn("session",
                    "client {} is closed: node {}, which held its subscription, tracking or blocked "

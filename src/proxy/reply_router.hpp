@@ -30,6 +30,11 @@ class ReplyRouter final : public upstream::ConnectionEvents {
   void time_out(upstream::SlotIndex index);
 
  private:
+  void route(upstream::Connection& connection,
+             upstream::SlotIndex index,
+             std::string_view bytes,
+             char type,
+             bool last);
   void settle(upstream::Connection& connection, upstream::SlotIndex index);
   void finish(upstream::Connection& connection, upstream::Slot& slot, Session& session);
   void give(Session& session, const upstream::Slot& slot, std::string_view bytes, bool last);

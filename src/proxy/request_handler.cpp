@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace pannier::proxy {
 namespace {
@@ -126,7 +127,7 @@ config::Reads reads_of(const Context& context, const Session& session) {
 upstream::Connection* lane_for(Context& context, Session& session, route::NodeId node) {
   Binding& binding = session.binding(node);
   if (binding.in_flight > 0) {
-    if (context.lanes.is_retired(*binding.lane)) {
+    if (binding.lane == nullptr || context.lanes.is_retired(*binding.lane)) {
       session.wait_for(Waiting::Order);
       return nullptr;
     }
@@ -227,35 +228,56 @@ Step forward(Context& context,
 
 }  // namespace
 
-Step handle(Context& context, Session& session, const resp::Request& request) {
+void enter_reply_mode(Session& session) {
   if (session.state.reply_mode == ReplyMode::SkipNext) {
     session.state.reply_mode = ReplyMode::Skip;
   }
+}
+
+bool must_pause(Context& context, Session& session, const CommandSpec& row) {
+  if (session.pinned.settling && session.in_flight() > 0) {
+    session.wait_for(Waiting::Order);
+    return true;
+  }
+  if (is_paused(context, row)) {
+    session.wait_for(Waiting::Paused);
+    return true;
+  }
+  return false;
+}
+
+void note_handled(Context& context,
+                  Session& session,
+                  const CommandSpec& row,
+                  std::span<const std::string_view> arguments) {
+  if (context.shared.monitors.load(std::memory_order_relaxed) > 0) {
+    feed_monitors(context, session, row, arguments);
+  }
+  session.last_row = &row;
+  context.runtime.metrics.commands[metrics_index(row)].requests.add();
+  if (session.state.reply_mode == ReplyMode::Skip) {
+    session.state.reply_mode = ReplyMode::On;
+  }
+}
+
+Step handle(Context& context, Session& session, const resp::Request& request) {
+  enter_reply_mode(session);
   const CommandSpec* row = identify(context, session, request);
   if (row == nullptr) {
     return Step::Wait;
   }
-  if (is_paused(context, *row)) {
-    return wait(session, Waiting::Paused);
+  if (must_pause(context, session, *row)) {
+    return Step::Wait;
   }
   Step step = Step::Done;
-  const std::uint32_t monitors = context.shared.monitors.load(std::memory_order_relaxed);
   if (!refused(context, session, *row, request)) {
     step = needs_pinned(session, *row, request.arguments)
                ? handle_pinned(context, session, *row, request)
            : row->handling == Handling::Local ? handle_local(context, session, *row, request)
                                               : forward(context, session, *row, request);
   }
-  if (step == Step::Wait) {
-    return step;
-  }
-  if (monitors > 0) {
-    feed_monitors(context, session, *row, request.arguments);
-  }
-  session.last_row = row;
-  context.runtime.metrics.commands[metrics_index(*row)].requests.add();
-  if (session.state.reply_mode == ReplyMode::Skip) {
-    session.state.reply_mode = ReplyMode::On;
+  if (step == Step::Done) {
+    note_handled(context, session, *row, request.arguments);
   }
   return step;
 }
@@ -297,17 +319,41 @@ route::Route choose_node(Context& context,
 
 namespace {
 
+// What was queued since MULTI counts as written while EXEC is in flight.
+void mark_transaction(Context& context, Session& session, upstream::SlotIndex index) {
+  upstream::Slot& slot = context.runtime.slots[index];
+  route::RecentWrites& recent = context.shared.recent_writes;
+  if (std::exchange(session.pinned.written_all, false)) {
+    slot.marks_all = true;
+    recent.begin_all();
+  }
+  if (!session.pinned.written.empty()) {
+    slot.marks_keys = true;
+    for (const std::uint64_t hash : session.pinned.written) {
+      recent.begin(hash);
+    }
+    context.written_keys[index] = std::exchange(session.pinned.written, {});
+  }
+}
+
 // Read-your-writes: the keys of a write count as written from now until its outcome is known.
 void mark_keys(Context& context, Session& session, upstream::SlotIndex index, const Outgoing& out) {
   upstream::Slot& slot = context.runtime.slots[index];
   context.keys.clear();
+  const bool hidden = out.announced > out.arguments.size() &&
+                      (out.row->rule != command::KeyRule::Range || out.row->last != out.row->first);
   const bool unknown =
-      out.row->has(command::kUnknownKeys) ||
+      hidden || out.row->has(command::kUnknownKeys) ||
       command::extract_keys(*out.row, out.arguments, context.keys) == command::KeyStatus::Unknown;
   if (session.pinned.multi) {
+    session.pinned.written_all = session.pinned.written_all || unknown;
     for (const std::string_view key : context.keys) {
       session.pinned.written.push_back(route::RecentWrites::hash(key));
     }
+    return;
+  }
+  if (out.purpose == upstream::Purpose::Exec) {
+    mark_transaction(context, session, index);
     return;
   }
   route::RecentWrites& recent = context.shared.recent_writes;

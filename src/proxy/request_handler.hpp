@@ -43,7 +43,8 @@ struct Outgoing {
   upstream::Fate fate = upstream::Fate::Forward;
   upstream::Purpose purpose = upstream::Purpose::None;
   upstream::DeadlineKind deadline = upstream::DeadlineKind::Read;
-  base::TimePoint due{};  // of DeadlineKind::Timed
+  base::TimePoint due{};      // of DeadlineKind::Timed
+  std::size_t announced = 0;  // of a large request: how many arguments it has in all
   std::uint32_t confirmations = 0;
   bool is_subscribe = false;
 };
@@ -54,6 +55,15 @@ void send(Context& context,
           const Outgoing& out);
 // Pannier's own command in front of or behind a client's: its reply is dropped.
 void send_unseen(Context& context, upstream::Connection& connection, std::string_view request);
+
+// What `handle` and `begin_upload` share: CLIENT REPLY SKIP, CLIENT PAUSE and an unsettled database
+// (true: the session waits), and what is counted and shown of every request.
+void enter_reply_mode(Session& session);
+[[nodiscard]] bool must_pause(Context& context, Session& session, const command::CommandSpec& row);
+void note_handled(Context& context,
+                  Session& session,
+                  const command::CommandSpec& row,
+                  std::span<const std::string_view> arguments);
 
 // Requests of a session that has, or needs, an exclusive connection (pinned_requests.cpp).
 [[nodiscard]] bool needs_pinned(const Session& session,

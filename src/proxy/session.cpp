@@ -179,16 +179,63 @@ bool Session::upload(std::string_view input, std::size_t& used) {
     protocol_error();
     return false;
   }
-  if (pinned.connection != nullptr) {
+  if (pinned.connection != nullptr && !pinned.dropping) {
     pinned.connection->send_more(input.substr(used, parser_.consumed()));
   }
+  watch_upload();
   used += parser_.consumed();
   if (status == resp::RequestParser::Status::Complete) {
-    pinned.uploading = false;
-    release_pinned(context_, *this);
+    finish_upload();
     return true;
   }
   return false;
+}
+
+// The last byte of a large request has come: from now on its reply has a deadline.
+void Session::finish_upload() {
+  const bool dropped = std::exchange(pinned.dropping, false);
+  pinned.uploading = false;
+  if (pinned.connection == nullptr) {
+    return;
+  }
+  const upstream::SlotIndex index = pinned.connection->pipeline().tail();
+  if (!dropped && index != upstream::kNoSlot) {
+    upstream::Slot& slot = context_.runtime.slots[index];
+    if (!slot.started && !slot.is_subscribe && slot.purpose != upstream::Purpose::Blocking) {
+      slot.start = context_.runtime.now;
+      slot.deadline = upstream::DeadlineKind::Slow;
+      context_.runtime.deadlines.add(index);
+    }
+  }
+  release_pinned(context_, *this);
+}
+
+// A large request whose bytes stop coming holds an exclusive connection: it has `slow` to go on.
+void Session::watch_upload() {
+  if (watching_upload_) {
+    return;
+  }
+  watching_upload_ = true;
+  const auto slow = context_.shared.config.upstream.timeouts.slow;
+  context_.runtime.timers.add(state.last_active + slow, [&context = context_, ref = ref_, slow] {
+    Session* session = context.sessions.find(ref);
+    if (session == nullptr) {
+      return;
+    }
+    session->watching_upload_ = false;
+    if (!session->pinned.uploading) {
+      return;
+    }
+    if (context.runtime.now - session->state.last_active >= slow) {
+      base::log_warn("session",
+                     "client {} has sent nothing of its large request for timeouts.slow; it is "
+                     "closed",
+                     session->state.remote_address);
+      session->close(metrics::CloseReason::Stalled);
+    } else {
+      session->watch_upload();
+    }
+  });
 }
 
 void Session::upload_drained() {
@@ -430,7 +477,23 @@ void Session::pause(upstream::Connection& connection) {
 
 void Session::resume_paused() {
   for (upstream::Connection* connection : std::exchange(paused_, {})) {
-    connection->resume_reading();
+    const upstream::SlotIndex head = connection->pipeline().head();
+    const bool later = transport_ && head != upstream::kNoSlot &&
+                       context_.runtime.slots[head].session == ref_ &&
+                       !replies_.is_first(context_.runtime.slots[head].place);
+    if (later && connection->pipeline().streaming()) {
+      paused_.push_back(connection);  // its reply's turn has not come: it would be held whole
+    } else {
+      connection->resume_reading();
+    }
+  }
+}
+
+void Session::forget_lane(const upstream::Connection& lane) {
+  for (Binding& candidate : bindings) {
+    if (candidate.lane == &lane) {
+      candidate.lane = nullptr;
+    }
   }
 }
 

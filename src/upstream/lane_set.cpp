@@ -109,7 +109,10 @@ Connection* LaneSet::open(const ConnectionSpec& spec, std::uint32_t number) {
     return nullptr;
   }
   runtime_.metrics.nodes.at(spec.node).lanes.add();
-  lanes_.push_back({std::move(connection), number, false, runtime_.now + jittered(kMaxAge)});
+  lanes_.push_back({std::move(connection),
+                    number,
+                    false,
+                    runtime_.now + kMaxAge * 9 / 10 + jittered(kMaxAge / 5)});
   return lanes_.back().connection.get();
 }
 
@@ -146,7 +149,7 @@ void LaneSet::closed(Connection& lane) {
   }
   const bool warm = is_warm(*found) && !found->retired;
   const bool was_open = lane.opened_at() != base::TimePoint{};
-  if (!was_open && lane.spec().db != 0 && !lane.refusal().empty()) {
+  if (!was_open && lane.refusal().find("DB index") != std::string::npos) {
     refused_ = lane.spec();
     refusal_ = lane.refusal();
     refused_at_ = runtime_.now;
@@ -161,6 +164,11 @@ void LaneSet::closed(Connection& lane) {
   if (warm) {
     schedule_warm(lane.node());
   }
+}
+
+std::string_view LaneSet::away(route::NodeId node) const {
+  return runtime_.now < nodes_[node].retry_at ? std::string_view(nodes_[node].last_error)
+                                              : std::string_view{};
 }
 
 std::string_view LaneSet::refusal(route::NodeId node, std::uint32_t db) const {

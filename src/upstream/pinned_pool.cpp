@@ -151,7 +151,24 @@ bool PinnedPool::closed(Connection& connection) {
   return true;
 }
 
+// A node that stops in the middle of a reply will not end it. (One that has not begun is the
+// deadlines' business; a blocked command may take for ever.)
+void PinnedPool::close_hung() {
+  std::vector<Connection*> hung;
+  for (const Entry& entry : entries_) {
+    const Connection& connection = *entry.connection;
+    if (connection.pipeline().streaming() && !connection.paused() &&
+        runtime_.now - connection.last_heard() > runtime_.config.upstream.timeouts.slow) {
+      hung.push_back(entry.connection.get());
+    }
+  }
+  for (Connection* connection : hung) {
+    connection->lose("no more of a reply for timeouts.slow");
+  }
+}
+
 void PinnedPool::housekeep() {
+  close_hung();
   std::vector<Connection*> old;
   std::size_t kept = 0;
   for (const Entry& entry : entries_) {

@@ -35,6 +35,8 @@ class ReplyQueue {
 
   [[nodiscard]] bool is_head(std::uint32_t place) const { return place == head_ && !held_; }
 
+  [[nodiscard]] bool is_first(std::uint32_t place) const { return place == head_; }
+
   // Bytes that wait for their turn.
   [[nodiscard]] std::size_t held_bytes() const { return held_bytes_; }
 

@@ -52,12 +52,16 @@ struct PinnedState {
   bool multi = false;
   bool watching = false;
   bool tracking = false;
-  bool monitoring = false;  // upstream's MONITOR
-  bool uploading = false;   // a large request streams
-  bool dirty = false;       // not to be given back
-  bool lost = false;        // was lost during WATCH or MULTI: EXEC must fail
-  bool refused = false;     // MULTI itself was: forgotten as soon as the client has seen that
+  bool monitoring = false;   // upstream's MONITOR
+  bool uploading = false;    // a large request streams
+  bool dirty = false;        // not to be given back
+  bool lost = false;         // was lost during WATCH or MULTI: EXEC must fail
+  bool refused = false;      // MULTI itself was: forgotten as soon as the client has seen that
+  bool settling = false;     // an EXEC that may change the database is in flight
+  bool dropping = false;     // a large request was refused: its bytes go nowhere
+  bool written_all = false;  // as `written`, by a command whose keys are not known
   std::int64_t selected_in_multi = -1;
+  std::string failed;                  // why the connection that was waited for did not open
   std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
 
   // State upstream that ends with the connection and that the client would miss.
@@ -135,6 +139,8 @@ class Session final : public net::Pollable {
   // A connection whose large reply waits for this client to read.
   void pause(upstream::Connection& connection);
   void forget(const upstream::Connection& connection);
+  // A lane is gone; what is in flight to its node is on an older one.
+  void forget_lane(const upstream::Connection& lane);
   // So much is unread that no more replies, even small ones, are to be fetched for it.
   [[nodiscard]] bool holds_too_much() const;
 
@@ -181,6 +187,8 @@ class Session final : public net::Pollable {
   void update_interest();
   void schedule_flush();
   void watch_progress();
+  void watch_upload();
+  void finish_upload();
   [[nodiscard]] bool write_now(std::string_view bytes, std::size_t& written);
   [[nodiscard]] bool is_tight() const;
   [[nodiscard]] bool output_is_full() const;
@@ -207,6 +215,7 @@ class Session final : public net::Pollable {
   bool write_blocked_ = false;
   bool watching_progress_ = false;
   base::TimePoint behind_until_{};
+  bool watching_upload_ = false;
   metrics::CloseReason close_reason_ = metrics::CloseReason::Client;
   std::uint64_t bytes_written_ = 0;
   std::vector<upstream::Connection*> paused_;  // one per node that a large reply comes from

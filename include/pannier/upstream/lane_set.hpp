@@ -33,6 +33,10 @@ class LaneSet {
   // The server's own error to opening this database within the last second; empty: none.
   [[nodiscard]] std::string_view refusal(route::NodeId node, std::uint32_t db) const;
 
+  // Why nothing is opened to this node just now: the last attempt failed and its back-off runs.
+  // Empty: it may be tried.
+  [[nodiscard]] std::string_view away(route::NodeId node) const;
+
   // No new requests: the lane closes when the last reply has come.
   void retire(Connection& lane);
   [[nodiscard]] bool is_retired(const Connection& lane) const;

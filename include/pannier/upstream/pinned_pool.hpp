@@ -65,6 +65,7 @@ class PinnedPool {
   void close_elsewhere();
   void count(route::NodeId node, bool idle, int change);
   void keep_warm();
+  void close_hung();
 
   Runtime& runtime_;
   ConnectionEvents& events_;

@@ -75,6 +75,8 @@ class Pipeline {
 
   [[nodiscard]] SlotIndex head() const { return head_; }
 
+  [[nodiscard]] SlotIndex tail() const { return tail_; }
+
   // True while a reply is being forwarded in parts.
   [[nodiscard]] bool streaming() const { return streaming_; }
 
