@@ -15,7 +15,7 @@ using std::chrono::seconds;
 constexpr auto kFirstBackoff = milliseconds(50);
 constexpr auto kMaxBackoff = seconds(2);
 constexpr auto kIdle = seconds(60);
-constexpr auto kMaxAge = minutes(60);
+constexpr auto kMaxAge = minutes(60);  // give or take 10 %: 7/10, and 4/10 jittered to 2/10..4/10
 
 }  // namespace
 
@@ -112,7 +112,7 @@ Connection* LaneSet::open(const ConnectionSpec& spec, std::uint32_t number) {
   lanes_.push_back({std::move(connection),
                     number,
                     false,
-                    runtime_.now + kMaxAge * 9 / 10 + jittered(kMaxAge / 5)});
+                    runtime_.now + kMaxAge * 7 / 10 + jittered(kMaxAge * 2 / 5)});
   return lanes_.back().connection.get();
 }
 

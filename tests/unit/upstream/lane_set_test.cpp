@@ -271,7 +271,10 @@ TEST_CASE("lane_set: an hour old lane gives way to a new one", "[upstream]") {
   Lanes lanes;
   lanes.know();
   Connection& old = lanes.open();
-  lanes.up.runtime.now += std::chrono::minutes(61);
+  lanes.up.runtime.now += std::chrono::minutes(53);
+  lanes.lanes.housekeep();
+  REQUIRE_FALSE(old.is_closed());
+  lanes.up.runtime.now += std::chrono::minutes(14);
   lanes.lanes.housekeep();
   REQUIRE(old.is_closed());
   lanes.up.pass(milliseconds(0));
