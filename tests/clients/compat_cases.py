@@ -253,6 +253,14 @@ case("HELLO in MULTI", "MULTI\nHELLO 3\nEXEC\nHGETALL none", masks=["hello_id"],
      instead=IN_MULTI + b"*0\r\n<end>")
 case("SUBSCRIBE in MULTI", "MULTI\nSUBSCRIBE mc\nEXEC\nPING", instead=IN_MULTI + b"+PONG\r\n<end>")
 case("blocking commands in MULTI", "MULTI\nBLPOP none 0\nBZPOPMIN none 0\nEXEC")
+case("DISCARD with arguments leaves MULTI open", "MULTI\nSET dk 1\nDISCARD x\nPING\nEXEC\nEXISTS dk")
+case("SELECT in pipelined transactions", "MULTI\nSELECT 3\nEXEC\nMULTI\nSELECT 5\nDISCARD\nSET sk 1\n"
+     "SELECT 5\nEXISTS sk\nSELECT 3\nDEL sk\nMULTI\nSELECT 2\nEXEC\nMULTI\nSELECT 4\nEXEC\nSET sk 2\n"
+     "SELECT 2\nEXISTS sk\nSELECT 4\nDEL sk\nSELECT 0")
+case("MULTI of a RESP2 subscriber", "SUBSCRIBE a\nMULTI\nUNSUBSCRIBE a\nPING")
+raw("SKIP and a large SET", command("CLIENT", "REPLY", "SKIP") + command("SET", "lk", b"x" * 100000) +
+    command("GET", "none") + command("ECHO", "second") + command("DEL", "lk"))
+case("SKIP and CLIENT LIST", "CLIENT REPLY SKIP\nCLIENT LIST\nECHO next")
 case("QUIT in MULTI", "MULTI\nSET qk v\nQUIT").ends()
 case("MONITOR in MULTI", "MULTI\nMONITOR\nEXEC", instead=IN_MULTI + b"<end>")
 case("MULTI in RESP3", "HELLO 3\nMULTI\nHGETALL none\nGET none\nEXEC", masks=["hello_id"])
