@@ -20,7 +20,7 @@ using command::Handling;
 constexpr std::string_view kLostTransaction =
     "EXECABORT Transaction discarded because the upstream connection that held it was lost.";
 
-// RESET and QUIT leave any state; these four stay Pannier's own inside one.
+// RESET and QUIT leave any state, and are Pannier's own in each.
 bool always_local(const CommandSpec& row) {
   return row.name == "quit" || row.name == "reset";
 }
