@@ -1,10 +1,13 @@
 #include "pannier/admin/routes.hpp"
+#include "pannier/base/bytes.hpp"
 
 #include "dispatch.hpp"
 #include "guard.hpp"
 #include "views.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -55,6 +58,77 @@ Response drain(const AdminSources& sources) {
   return text_response(202, "draining");
 }
 
+Response bypass(const AdminSources& sources, const Request& request) {
+  const auto period = request.parameter("for").value_or("");
+  if (!sources.bypass(period)) {
+    return text_response(400,
+                         "say for how long: /bypass?for=10m (at most 24h), or /bypass?for=off");
+  }
+  base::log_info("admin", "asked to bypass the near cache: {}", period);
+  return text_response(200, "bypass " + std::string(period));
+}
+
+// One key per line; the last line's end may be missing.
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (!line.empty()) {
+      out.emplace_back(line);
+    }
+  }
+  return out;
+}
+
+void invalidate(const AdminSources& sources, const Request& request, const Answer& answer) {
+  auto keys = lines_of(request.body);
+  if (keys.empty()) {
+    answer(text_response(400, "the body names the keys, one per line"));
+    return;
+  }
+  base::log_info("admin", "asked to invalidate {} keys", keys.size());
+  sources.invalidate(std::move(keys), [answer](std::size_t removed) {
+    answer(text_response(200, "removed " + std::to_string(removed)));
+  });
+}
+
+void show_hot_keys(const AdminSources& sources, const Request& request, const Answer& answer) {
+  constexpr std::int64_t kDefault = 20;
+  constexpr std::int64_t kMost = 128;
+  const auto wanted = request.parameter("count");
+  const auto count = wanted ? base::parse_int(*wanted).value_or(0) : kDefault;
+  if (count < 1 || count > kMost) {
+    answer(text_response(400, "say how many: /hotkeys?count=20, 1 to 128"));
+    return;
+  }
+  sources.hot_keys(static_cast<std::size_t>(count), [answer](const std::vector<HotKeyView>& keys) {
+    answer(json_response(hot_keys_json(keys)));
+  });
+}
+
+std::vector<Route> near_cache_routes(const std::shared_ptr<const AdminSources>& all) {
+  return {
+      {"GET",
+       "/hotkeys",
+       {},
+       [all](const Request& r, const Answer& answer) {
+         show_hot_keys(*all, r, answer);
+       }},
+      {"POST",
+       "/bypass",
+       [all](const Request& r) {
+         return bypass(*all, r);
+       }},
+      {"POST",
+       "/invalidate",
+       {},
+       [all](const Request& r, const Answer& answer) {
+         invalidate(*all, r, answer);
+       }},
+  };
+}
+
 }  // namespace
 
 RouteTable admin_routes(AdminSources sources) {
@@ -99,6 +173,8 @@ RouteTable admin_routes(AdminSources sources) {
          return set_log_level(*all, r);
        }},
   };
+  auto more = near_cache_routes(all);
+  std::move(more.begin(), more.end(), std::back_inserter(table.routes));
   return table;
 }
 

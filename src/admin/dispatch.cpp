@@ -8,12 +8,16 @@
 namespace pannier::admin {
 namespace {
 
-Response call(const Route& route, const Request& request) {
+void call(const Route& route, const Request& request, const Answer& answer) {
   try {
-    return route.handler(request);
+    if (route.late) {
+      route.late(request, answer);
+    } else {
+      answer(route.handler(request));
+    }
   } catch (const std::exception& e) {
     base::log_error("admin", "{} {}: {}", route.method, route.path, e.what());
-    return text_response(500, "internal error; the log says more");
+    answer(text_response(500, "internal error; the log says more"));
   }
 }
 
@@ -21,6 +25,16 @@ std::size_t count_of(const Request& request, std::string_view name) {
   return static_cast<std::size_t>(std::ranges::count_if(
       request.headers,
       [name](const auto& header) { return base::equals_ignoring_case(header.first, name); }));
+}
+
+// There is no such route; `allowed`: the methods of those with the same path.
+Response unknown_route(const std::string& allowed) {
+  if (allowed.empty()) {
+    return text_response(404, "there is no such page");
+  }
+  auto response = text_response(405, "allowed here: " + allowed);
+  response.headers.emplace_back("Allow", allowed);
+  return response;
 }
 
 }  // namespace
@@ -54,16 +68,18 @@ Response text_response(unsigned status, std::string_view text) {
   return out;
 }
 
-Response dispatch(const RouteTable& table, Request request) {
+void dispatch(const RouteTable& table, Request request, const Answer& answer) {
   if (!request.path.starts_with('/') || count_of(request, "Host") > 1) {
-    return text_response(400, "a path and at most one Host are wanted");
+    answer(text_response(400, "a path and at most one Host are wanted"));
+    return;
   }
   if (request.method == "HEAD") {
     request.method = "GET";
   }
   if (table.guard) {
-    if (auto answer = table.guard(request)) {
-      return std::move(*answer);
+    if (auto refusal = table.guard(request)) {
+      answer(std::move(*refusal));
+      return;
     }
   }
   std::string allowed;
@@ -72,16 +88,12 @@ Response dispatch(const RouteTable& table, Request request) {
       continue;
     }
     if (route.method == request.method) {
-      return call(route, request);
+      call(route, request, answer);
+      return;
     }
     allowed += (allowed.empty() ? "" : ", ") + (route.method == "GET" ? "GET, HEAD" : route.method);
   }
-  if (allowed.empty()) {
-    return text_response(404, "there is no such page");
-  }
-  auto response = text_response(405, "allowed here: " + allowed);
-  response.headers.emplace_back("Allow", allowed);
-  return response;
+  answer(unknown_route(allowed));
 }
 
 }  // namespace pannier::admin

@@ -10,6 +10,6 @@ namespace pannier::admin {
 [[nodiscard]] Response text_response(unsigned status, std::string_view text);
 
 // Guard, then the route of method and path; 404, 405 or, when a handler throws, 500 otherwise.
-[[nodiscard]] Response dispatch(const RouteTable& table, Request request);
+void dispatch(const RouteTable& table, Request request, const Answer& answer);
 
 }  // namespace pannier::admin

@@ -24,6 +24,8 @@
 #include <algorithm>
 #include <chrono>
 #include <list>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <tuple>
 
@@ -188,6 +190,14 @@ struct Connection {
 
 using ConnectionPtr = std::shared_ptr<Connection>;  // the list's and the coroutine's
 
+// An answer that may come later. The coroutine's; whoever answers may find it gone.
+struct Pending {
+  explicit Pending(asio::io_context& io) : come(io, kIdle) {}
+
+  asio::steady_timer come;  // cancelled by the answer
+  std::optional<Response> response;
+};
+
 asio::awaitable<bool> write_reply(ConnectionPtr connection, Reply reply) {
   connection->stream.expires_after(kIdle);
   const auto written = co_await http::async_write(connection->stream, reply, kToken);
@@ -260,6 +270,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   void serve(Protocol::socket socket);
   static asio::awaitable<void> accept_all(std::shared_ptr<Impl> self);
   static asio::awaitable<void> converse(std::shared_ptr<Impl> self, ConnectionPtr connection);
+  static asio::awaitable<Response> respond(std::shared_ptr<Impl> self, Request request);
   // False when it was the connection's last request.
   static asio::awaitable<bool> serve_one(std::shared_ptr<Impl> self, ConnectionPtr connection);
 
@@ -278,6 +289,24 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   std::list<ConnectionPtr> connections;  // the one that has been silent for the longest first
   bool stopped = false;
 };
+
+asio::awaitable<Response> HttpServer::Impl::respond(std::shared_ptr<Impl> self, Request request) {
+  const auto pending = std::make_shared<Pending>(self->io);
+  const Answer answer = [weak = std::weak_ptr(pending)](Response response) {
+    if (const auto waiting = weak.lock()) {
+      waiting->response = std::move(response);
+      waiting->come.cancel();
+    }
+  };
+  dispatch(self->routes, std::move(request), answer);
+  if (!pending->response) {
+    co_await pending->come.async_wait(kToken);
+  }
+  if (!pending->response) {
+    pending->response = text_response(503, "the workers did not answer in time");
+  }
+  co_return std::move(*pending->response);
+}
 
 asio::awaitable<bool> HttpServer::Impl::serve_one(std::shared_ptr<Impl> self,
                                                   ConnectionPtr connection) {
@@ -302,7 +331,7 @@ asio::awaitable<bool> HttpServer::Impl::serve_one(std::shared_ptr<Impl> self,
   const bool keep_alive = parser.keep_alive();
   const bool head = parser.get().method() == http::verb::head;
   auto request = to_request(parser);
-  auto response = dispatch(self->routes, std::move(request));
+  auto response = co_await respond(self, std::move(request));
   auto reply = to_reply(std::move(response), version, keep_alive);
   if (head) {
     reply.body().clear();  // the header keeps its length

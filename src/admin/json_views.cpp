@@ -85,6 +85,73 @@ void field_or_null(JsonWriter& json, std::string_view name, const std::optional<
   }
 }
 
+void write_coherence(JsonWriter& json, const metrics::NodeCoherence& node) {
+  json.begin_object();
+  json.field("rung", node.rung)
+      .field("reason", node.reason)
+      .field("invalidated_keys", node.keys)
+      .field("flushes", node.flushes)
+      .field("losses", node.losses);
+  field_or_null(json, "canary_age_seconds", node.canary_age_seconds);
+  field_or_null(json, "canary_lag_seconds", node.canary_lag_seconds);
+  json.end_object();
+}
+
+template <typename Enumeration, std::size_t N>
+void write_counts(JsonWriter& json,
+                  std::string_view name,
+                  const std::array<std::uint64_t, N>& counts) {
+  json.key(name).begin_object();
+  for (std::size_t i = 0; i < N; ++i) {
+    json.field(label_of(static_cast<Enumeration>(i)), counts.at(i));
+  }
+  json.end_object();
+}
+
+void write_class(JsonWriter& json, const metrics::ClassTotals& totals) {
+  json.begin_object();
+  field_or_null(json, "hit_ratio", totals.hit_ratio());
+  json.field("hits", totals.hits)
+      .field("negative_hits", totals.negative_hits)
+      .field("stale_hits", totals.stale_hits)
+      .field("error_hits", totals.error_hits);
+  write_counts<metrics::Miss>(json, "misses", totals.misses);
+  json.field("joins", totals.joins)
+      .field("fills", totals.fills)
+      .field("doomed", totals.doomed)
+      .field("too_large", totals.too_large)
+      .field("refreshes", totals.refreshes)
+      .field("invalidations", totals.invalidations)
+      .field("bytes", totals.use.bytes)
+      .field("entries", totals.use.entries)
+      .field("evictions", totals.use.evictions)
+      .field("expirations", totals.use.expirations)
+      .field("lease_grants", totals.lease_grants)
+      .field("lease_waits", totals.lease_waits);
+  write_counts<metrics::LeaseEnd>(json, "lease_ends", totals.lease_ends);
+  json.field("shadow_hits", totals.shadow_hits)
+      .field("shadow_misses", totals.shadow_misses)
+      .field("shadow_stale", totals.shadow_stale)
+      .field("sampled", totals.sampled)
+      .field("observed_stale", totals.observed_stale);
+  json.end_object();
+}
+
+void write_near_cache(JsonWriter& json, const metrics::Snapshot& now) {
+  json.key("near_cache").begin_object();
+  json.field("budget_bytes", now.near_cache.budget_bytes)
+      .field("used_bytes", now.near_cache.used_bytes)
+      .field("entries", now.near_cache.entries)
+      .field("bypass_seconds", now.near_cache.bypass_seconds)
+      .field("invalidated_keys", now.totals.invalidated_keys);
+  json.key("classes").begin_object();
+  for (const auto& each : now.totals.classes) {
+    json.key(each.name);
+    write_class(json, each);
+  }
+  json.end_object().end_object();
+}
+
 }  // namespace
 
 std::string topology_json(const metrics::Snapshot& snapshot) {
@@ -94,7 +161,8 @@ std::string topology_json(const metrics::Snapshot& snapshot) {
       .field("own_zone", snapshot.facts.own_zone)
       .field("server_version", snapshot.facts.server_version);
   json.key("nodes").begin_array();
-  for (const auto& node : snapshot.nodes) {
+  for (std::size_t i = 0; i < snapshot.nodes.size(); ++i) {
+    const auto& node = snapshot.nodes[i];
     json.begin_object();
     json.field("name", node.name)
         .field("role", node.role)
@@ -103,7 +171,13 @@ std::string topology_json(const metrics::Snapshot& snapshot) {
         .field("ready", node.ready);
     field_or_null(json, "lag_bytes", node.lag_bytes);
     field_or_null(json, "rtt_seconds", node.rtt_seconds);
-    json.field("last_error", node.last_error).end_object();
+    json.field("last_error", node.last_error).key("coherence");
+    if (i < snapshot.near_cache.nodes.size()) {
+      write_coherence(json, snapshot.near_cache.nodes[i]);
+    } else {
+      json.null();
+    }
+    json.end_object();
   }
   json.end_array().end_object();
   return json.take();
@@ -115,6 +189,7 @@ std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness) {
   write_process(json, snapshot, readiness);
   write_sessions(json, snapshot);
   write_requests(json, snapshot.totals);
+  write_near_cache(json, snapshot);
   json.key("nodes").begin_object();
   for (std::size_t i = 0; i < snapshot.nodes.size(); ++i) {
     json.key(snapshot.nodes[i].name).begin_object();
@@ -122,6 +197,22 @@ std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness) {
     json.end_object();
   }
   json.end_object().end_object();
+  return json.take();
+}
+
+std::string hot_keys_json(const std::vector<HotKeyView>& keys) {
+  JsonWriter json;
+  json.begin_array();
+  for (const auto& key : keys) {
+    json.begin_object();
+    json.field("key", key.name)
+        .field("per_second", key.per_second)
+        .field("count", key.count)
+        .field("error", key.error)
+        .field("bytes", key.bytes);
+    json.end_object();
+  }
+  json.end_array();
   return json.take();
 }
 

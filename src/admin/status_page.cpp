@@ -53,10 +53,12 @@ footer { margin-top: 1rem; font-size: .9rem } a { color: var(--bar) }
 )";
 
 constexpr std::string_view kFoot = R"(<footer>
-<p><a href="/topology">topology</a> · <a href="/stats">stats</a> · <a href="/config">configuration</a>
- · this page loads itself again every 10 s</p>
+<p><a href="/topology">topology</a> · <a href="/stats">stats</a> · <a href="/hotkeys">hot keys</a>
+ · <a href="/config">configuration</a> · this page loads itself again every 10 s</p>
 <p>Actions: <code>curl -X POST -H 'X-Pannier: 1' …/refresh</code> asks the nodes again,
-<code>…/log-level?level=debug</code> sets the log's level, <code>…/drain</code> stops in good order.</p>
+<code>…/log-level?level=debug</code> sets the log's level, <code>…/bypass?for=10m</code> or
+<code>?for=off</code> turns the near cache off for a while, <code>--data-binary KEY …/invalidate</code>
+removes what is kept of keys (one per line), <code>…/drain</code> stops in good order.</p>
 </footer></body></html>
 )";
 
@@ -85,6 +87,24 @@ std::string header(const Snapshot& now, Readiness readiness) {
   return out + "</header>\n";
 }
 
+std::string ratio_text(const metrics::ClassTotals& totals) {
+  const auto ratio = totals.hit_ratio();
+  return ratio ? fmt::format("{:.1f} %", *ratio * 100) : "–";
+}
+
+std::string near_cache_tile(const Snapshot& now) {
+  metrics::ClassTotals all;
+  for (const auto& each : now.totals.classes) {
+    all += each;
+  }
+  return tile("Near cache hits",
+              ratio_text(all),
+              fmt::format("{} in {} of {}",
+                          grouped(now.near_cache.entries),
+                          base::human_bytes(now.near_cache.used_bytes),
+                          base::human_bytes(now.near_cache.budget_bytes)));
+}
+
 std::string tiles(const Snapshot& now) {
   const auto& totals = now.totals;
   std::uint64_t requests = 0;
@@ -105,6 +125,9 @@ std::string tiles(const Snapshot& now) {
               quantile_text(totals.upstream_duration, 0.95),
               "p50 " + quantile_text(totals.upstream_duration, 0.5) + ", p99 " +
                   quantile_text(totals.upstream_duration, 0.99));
+  if (!totals.classes.empty()) {
+    out += near_cache_tile(now);
+  }
   out += tile("Memory",
               base::human_bytes(now.process.resident_bytes),
               "resident; budget " + base::human_bytes(now.facts.memory_budget_bytes));
@@ -121,16 +144,32 @@ std::string node_state(const metrics::NodeState& node) {
   return node.ready ? "<span class=good>ready</span>" : "<span class=wait>not ready</span>";
 }
 
-std::string node_row(const metrics::NodeState& node, const metrics::NodeTotals& totals) {
+// The way by which its changes are heard; why it is no better one, on pointing at it.
+std::string coherence(const Snapshot& now, std::size_t node) {
+  if (node >= now.near_cache.nodes.size()) {
+    return "<span class=soft>–</span>";
+  }
+  const auto& state = now.near_cache.nodes[node];
+  const char* css = state.rung == "none" ? "bad" : state.rung == "ttl" ? "wait" : "good";
+  return fmt::format("<span class={} title='{}'>{}</span>",
+                     css,
+                     escaped(base::printable(state.reason, 300)),
+                     escaped(state.rung));
+}
+
+std::string node_row(const Snapshot& now, std::size_t index) {
+  const metrics::NodeState& node = now.nodes[index];
+  const metrics::NodeTotals& totals = now.totals.nodes[index];
   const auto unknown = std::string("<span class=soft>–</span>");
   return fmt::format(
-      "<tr><td class=name>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=n>{}</td>"
+      "<tr><td class=name>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=n>{}</td>"
       "<td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td>"
       "<td class='wide soft'>{}</td></tr>\n",
       escaped(node.name),
       escaped(node.role),
       node.zone.empty() ? unknown : escaped(node.zone),
       node_state(node),
+      coherence(now, index),
       node.lag_bytes ? base::human_bytes(*node.lag_bytes) : unknown,
       node.rtt_seconds ? human_microseconds(*node.rtt_seconds * 1e6) : unknown,
       grouped(totals.requests),
@@ -141,13 +180,60 @@ std::string node_row(const metrics::NodeState& node, const metrics::NodeTotals& 
 
 std::string nodes(const Snapshot& now) {
   std::string out =
-      "<section><h2>Nodes</h2><table><tr><th>node<th>role<th>zone<th>state<th class=n>lag"
+      "<section><h2>Nodes</h2><table><tr><th>node<th>role<th>zone<th>state<th>coherence<th "
+      "class=n>lag"
       "<th class=n>round trip<th class=n>requests<th class=n>in flight<th class=n>lanes<th></tr>\n";
   for (std::size_t i = 0; i < now.nodes.size(); ++i) {
-    out += node_row(now.nodes[i], now.totals.nodes[i]);
+    out += node_row(now, i);
   }
   if (now.nodes.empty()) {
-    out += "<tr><td class=soft colspan=10>none was asked yet</td></tr>\n";
+    out += "<tr><td class=soft colspan=11>none was asked yet</td></tr>\n";
+  }
+  return out + "</table></section>\n";
+}
+
+// Of a class that only observes: what memory would have answered.
+std::string class_ratio(const metrics::ClassTotals& each) {
+  const std::uint64_t would = each.shadow_hits + each.shadow_misses;
+  if (each.hit_ratio() || would == 0) {
+    return ratio_text(each);
+  }
+  return fmt::format("<span class=soft>would be {:.1f} %</span>",
+                     static_cast<double>(each.shadow_hits) * 100 / static_cast<double>(would));
+}
+
+std::string class_row(const metrics::ClassTotals& each) {
+  return fmt::format(
+      "<tr><td class=name>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td>"
+      "<td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td>"
+      "<td class=n>{}</td><td class=n>{}</td></tr>\n",
+      escaped(each.name),
+      class_ratio(each),
+      grouped(each.all_hits()),
+      grouped(each.all_misses()),
+      grouped(each.error_hits),
+      grouped(each.joins),
+      grouped(each.fills),
+      grouped(each.invalidations),
+      grouped(each.use.entries),
+      base::human_bytes(each.use.bytes));
+}
+
+std::string near_cache(const Snapshot& now) {
+  if (now.totals.classes.empty()) {
+    return "";
+  }
+  std::string out = "<section><h2>Near cache</h2>";
+  if (now.near_cache.bypass_seconds > 0) {
+    out += fmt::format("<p class=wait>bypassed for another {}</p>",
+                       human_seconds(now.near_cache.bypass_seconds));
+  }
+  out +=
+      "<table><tr><th>class<th class=n>hit ratio<th class=n>hits<th class=n>misses"
+      "<th class=n>on errors<th class=n>joins<th class=n>fills<th class=n>invalidated"
+      "<th class=n>kept<th class=n>size</tr>\n";
+  for (const auto& each : now.totals.classes) {
+    out += class_row(each);
   }
   return out + "</table></section>\n";
 }
@@ -240,6 +326,7 @@ std::string status_page(const Snapshot& snapshot, const AdminSources& sources) {
   out += header(snapshot, sources.readiness());
   out += tiles(snapshot);
   out += nodes(snapshot);
+  out += near_cache(snapshot);
   out += commands(snapshot);
   out += listeners(sources.listeners);
   out += details(snapshot);

@@ -2,13 +2,16 @@
 
 #include "pannier/admin/http_server.hpp"
 #include "pannier/admin/routes.hpp"
+#include "pannier/base/bytes.hpp"
 #include "pannier/base/log.hpp"
 #include "pannier/command/command.hpp"
 #include "pannier/config/describe.hpp"
 #include "pannier/metrics/registry.hpp"
 #include "pannier/net/socket.hpp"
 #include "pannier/net/zone_finder.hpp"
+#include "pannier/proxy/cache_actions.hpp"
 #include "pannier/proxy/context.hpp"
+#include "pannier/proxy/near_cache_state.hpp"
 #include "pannier/proxy/worker.hpp"
 #include "pannier/upstream/prober.hpp"
 
@@ -19,6 +22,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -106,7 +110,7 @@ const char* version() {
 }
 
 struct Application::Impl {
-  explicit Impl(config::Config configuration)
+  Impl(config::Config configuration, config::Policy policy)
       : config(std::move(configuration)),
         shared(config),
         registry({PANNIER_VERSION, PANNIER_REVISION, __VERSION__}),
@@ -115,7 +119,12 @@ struct Application::Impl {
         prober(io, config, shared.recent_writes, [this](const route::TopologyPtr& topology) {
           publish(topology);
         }) {
-    shared.replica_reads = reads_from_replicas(config);
+    shared.rules = policy::compile(std::move(policy));
+    shared.remember_writes =
+        reads_from_replicas(config) || shared.rules->any_reads || shared.rules->any_cache;
+    if (shared.rules->any_shadow) {
+      shared.shadow = std::make_unique<cache::NearCache>(config.near_cache);
+    }
     shared.version = fmt::format("pannier {}", PANNIER_VERSION);
     shared.started_unix = std::time(nullptr);
     shared.refresh_topology = [this] {
@@ -127,6 +136,7 @@ struct Application::Impl {
     for (std::uint32_t i = 0; i < config.workers; ++i) {
       workers.push_back(std::make_unique<proxy::Worker>(shared, i));
       registry.add_worker(&workers.back()->metrics());
+      shared.metrics.push_back(&workers.back()->metrics());
     }
     std::vector<std::string_view> names;
     for (const command::CommandSpec& row : command::table()) {
@@ -134,6 +144,25 @@ struct Application::Impl {
     }
     registry.set_command_names(std::move(names));
     registry.set_facts({config.memory, config.maxclients, false, "", ""});
+    registry.set_classes(proxy::class_facts(*shared.rules));
+    registry.set_near_cache_source([this](std::size_t classes) {
+      return proxy::near_cache_state(shared, classes, base::Clock::now());
+    });
+  }
+
+  void warn_of_large_values() const {
+    const std::size_t largest = shared.near_cache.largest_reply();
+    for (const config::PolicyClass& each : shared.rules->policy.classes) {
+      if (each.cache && each.cache->max_value > largest) {
+        log_warn("app",
+                 "class {}: max_value {} is more than this near cache of {} keeps of one value, "
+                 "which is {}; raise `near_cache` in pannier.yaml or lower max_value",
+                 each.name,
+                 base::human_bytes(each.cache->max_value),
+                 base::human_bytes(shared.near_cache.budget()),
+                 base::human_bytes(largest));
+      }
+    }
   }
 
   void publish(const route::TopologyPtr& topology) {
@@ -238,7 +267,67 @@ struct Application::Impl {
       begin_drain(kDrainGrace);
     };
     sources.set_log_level = base::set_log_level;
+    sources.bypass = [this](std::string_view period) {
+      return bypass(period);
+    };
+    sources.invalidate = [this](std::vector<std::string> keys,
+                                std::function<void(std::size_t)> done) {
+      invalidate(std::move(keys), std::move(done));
+    };
+    sources.hot_keys = [this](std::size_t most,
+                              std::function<void(std::vector<admin::HotKeyView>)> done) {
+      collect_hot_keys(0, most, {}, done);
+    };
     return sources;
+  }
+
+  [[nodiscard]] bool bypass(std::string_view period) {
+    const auto length = proxy::parse_bypass_period(period);
+    if (!length && period != "off") {
+      return false;
+    }
+    proxy::set_bypass(shared, length ? base::Clock::now() + *length : base::TimePoint{});
+    return true;
+  }
+
+  void invalidate(std::vector<std::string> keys, std::function<void(std::size_t)> done) {
+    shared.post(0, [this, keys = std::move(keys), done = std::move(done)](proxy::Context& context) {
+      const std::vector<std::string_view> names(keys.begin(), keys.end());
+      const std::size_t removed = proxy::invalidate_keys(context, names);
+      boost::asio::post(io, [done, removed] { done(removed); });
+    });
+  }
+
+  using HotKeys = std::vector<cache::HotKeys::Entry>;
+
+  // Asks one worker after the other; answers on the control thread.
+  void collect_hot_keys(std::uint32_t worker,
+                        std::size_t most,
+                        const std::vector<HotKeys>& parts,
+                        const std::function<void(std::vector<admin::HotKeyView>)>& done) {
+    shared.post(worker, [=, this](proxy::Context& context) {
+      HotKeys own = context.hot_keys.top(most, context.runtime.now);
+      boost::asio::post(io, [=, this, own = std::move(own), all = parts]() mutable {
+        all.push_back(std::move(own));
+        if (worker + 1 < workers.size()) {
+          collect_hot_keys(worker + 1, most, all, done);
+        } else {
+          done(view_of(proxy::merge_hot_keys(std::move(all), most)));
+        }
+      });
+    });
+  }
+
+  [[nodiscard]] std::vector<admin::HotKeyView> view_of(const HotKeys& keys) const {
+    std::vector<admin::HotKeyView> out;
+    for (const cache::HotKeys::Entry& each : keys) {
+      out.push_back({config.admin.show_keys ? each.key : proxy::hidden_key(each.key),
+                     each.per_second,
+                     each.count,
+                     each.error,
+                     each.bytes});
+    }
+    return out;
   }
 
   [[nodiscard]] admin::Readiness readiness() const {
@@ -360,13 +449,16 @@ struct Application::Impl {
   std::size_t workers_to_drain = 0;
 };
 
-Application::Application(config::Config config)
-    : impl_(std::make_unique<Impl>(std::move(config))) {}
+Application::Application(config::Config config, config::Policy policy)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(policy))) {}
 
 Application::~Application() = default;
 
 int Application::run() {
   std::signal(SIGPIPE, SIG_IGN);
+  // Left to itself glibc raises this with the sizes it sees, and kept values of all sizes then
+  // leave holes that the orchestrator counts.
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   Impl& impl = *impl_;
   raise_open_files(impl.config.maxclients + 2ULL * impl.config.upstream.pinned.max + 256);
   impl.loops = std::make_unique<LoopCheck>(impl.workers);
@@ -380,6 +472,7 @@ int Application::run() {
   for (const std::string& line : config::describe(impl.config)) {
     log_info("app", "{}", line);
   }
+  impl.warn_of_large_values();
   net::find_zone(impl.io, impl.config, [&impl](std::string zone, const std::string&) {
     impl.prober.set_own_zone(std::move(zone));
   });

@@ -1,55 +1,128 @@
 #include "pannier/admin/health_client.hpp"
 #include "pannier/app/application.hpp"
+#include "pannier/base/bytes.hpp"
 #include "pannier/base/log.hpp"
 #include "pannier/config/describe.hpp"
 #include "pannier/config/loader.hpp"
+#include "pannier/config/policy_loader.hpp"
+#include "pannier/policy/rules.hpp"
 
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
 
 using pannier::app::kExitOk;
 using pannier::app::kExitUsage;
+using pannier::config::Policy;
 
 constexpr const char* kDefaultFile = "/etc/pannier/pannier.yaml";
 
-// Prints every fault; empty when there is one.
-std::optional<pannier::config::Config> load(const std::string& file) {
-  auto result = pannier::config::load_file(file, pannier::config::real_environment());
-  for (const auto& issue : result.errors) {
+struct Loaded {
+  pannier::config::Config config;
+  Policy policy;  // empty when the configuration names none
+};
+
+using Issues = std::vector<pannier::config::Issue>;
+
+void print_faults(const std::string& file, const Issues& errors, const Issues& warnings) {
+  for (const auto& issue : errors) {
     std::fprintf(stderr, "error: %s\n", issue.to_string(file).c_str());
   }
-  for (const auto& issue : result.warnings) {
+  for (const auto& issue : warnings) {
     std::fprintf(stderr, "warning: %s\n", issue.to_string(file).c_str());
   }
-  if (!result.errors.empty()) {
-    std::fprintf(stderr, "%zu error(s) in %s\n", result.errors.size(), file.c_str());
+  if (!errors.empty()) {
+    std::fprintf(stderr, "%zu error(s) in %s\n", errors.size(), file.c_str());
+  }
+}
+
+void print(const std::vector<std::string>& lines) {
+  for (const auto& line : lines) {
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+// These print every fault; what they load is empty when there is one.
+pannier::config::LoadResult load_config(const std::string& file) {
+  auto result = pannier::config::load_file(file, pannier::config::real_environment());
+  print_faults(file, result.errors, result.warnings);
+  return result;
+}
+
+std::optional<Policy> load_policy(const std::string& file) {
+  auto result = pannier::config::load_policy_file(file);
+  print_faults(file, result.errors, result.warnings);
+  return std::move(result.policy);
+}
+
+std::optional<Loaded> load(const std::string& file) {
+  auto result = load_config(file);
+  auto policy = result.policy.empty() ? Policy{} : load_policy(result.policy);
+  if (!result.config || !policy) {
     return std::nullopt;
   }
-  return std::move(result.config);
+  return Loaded{std::move(*result.config), std::move(*policy)};
 }
 
 int serve(const std::string& file) {
-  auto config = load(file);
-  if (!config) {
+  auto loaded = load(file);
+  if (!loaded) {
     return kExitUsage;
   }
-  pannier::base::configure_log(config->log.level, config->log.format);
-  pannier::app::Application application(std::move(*config));
+  pannier::base::configure_log(loaded->config.log.level, loaded->config.log.format);
+  pannier::app::Application application(std::move(loaded->config), std::move(loaded->policy));
   return application.run();
 }
 
-int check(const std::string& file) {
-  const auto config = load(file);
-  if (!config) {
+// How the changes of cached keys will be asked for.
+void print_tracking(const Policy& policy) {
+  const auto rules = pannier::policy::compile(policy);
+  const auto plan = pannier::policy::plan_tracking(*rules, {});
+  std::string line;
+  for (const auto& prefix : plan.prefixes) {
+    line += " " + pannier::base::printable(prefix);
+  }
+  if (!line.empty()) {
+    std::printf("tracked by prefix:%s\n", line.c_str());
+  }
+  line.clear();
+  for (const auto id : plan.optin) {
+    line += " " + rules->at(id).name;
+  }
+  if (!line.empty()) {
+    std::printf("tracked key by key, because of their prefixes: classes%s\n", line.c_str());
+  }
+}
+
+int check_policy(const std::string& file) {
+  const auto policy = load_policy(file);
+  if (!policy) {
     return kExitUsage;
   }
-  for (const std::string& line : pannier::config::describe(*config)) {
-    std::printf("%s\n", line.c_str());
+  print(pannier::config::describe(*policy));
+  print_tracking(*policy);
+  std::printf("%s: ok\n", file.c_str());
+  return kExitOk;
+}
+
+int check(const std::string& file) {
+  if (pannier::config::is_policy_file(file)) {
+    return check_policy(file);
+  }
+  const auto loaded = load(file);
+  if (!loaded) {
+    return kExitUsage;
+  }
+  print(pannier::config::describe(loaded->config));
+  if (!loaded->config.policy.empty()) {
+    print(pannier::config::describe(loaded->policy));
+    print_tracking(loaded->policy);
   }
   std::printf("%s: ok\n", file.c_str());
   return kExitOk;
@@ -63,7 +136,7 @@ int health(const std::string& address, const std::string& file) {
     return kExitUsage;
   }
   if (address.empty() && !file.empty()) {
-    const auto config = load(file);
+    const auto config = load_config(file).config;
     if (!config) {
       return kExitUsage;
     }
@@ -89,8 +162,10 @@ int main(int argc, char** argv) {
 
   std::string checked;
   auto* check_command = app.add_subcommand(
-      "check", "Check a configuration file: every fault as file:line:column, then what it means");
-  check_command->add_option("file", checked, "Configuration file")->required();
+      "check",
+      "Check a configuration or policy file: every fault as file:line:column, then what it means");
+  check_command->add_option("file", checked, "pannier.yaml, with the policy it names, or a policy")
+      ->required();
 
   std::string address;
   std::string health_file;

@@ -55,6 +55,15 @@ bool SocketAddress::operator==(const SocketAddress& other) const {
   return length == other.length && std::memcmp(&storage, &other.storage, length) == 0;
 }
 
+std::uint64_t SocketAddress::hash() const {
+  // FNV-1a over the text form, which equal addresses share whatever padding they carry.
+  std::uint64_t out = 0xCBF29CE484222325ULL;
+  for (const char c : to_string()) {
+    out = (out ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+  }
+  return out == 0 ? 1 : out;
+}
+
 SocketAddress SocketAddress::from_ip(std::string_view host, std::uint16_t port) {
   const std::string text(host);
   sockaddr_in v4{};

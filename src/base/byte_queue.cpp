@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace pannier::base {
 
@@ -21,7 +22,29 @@ BlockPool::Block* BlockPool::take() {
   return block;
 }
 
+BlockPool::Block* BlockPool::take(SharedBytes bytes) {
+  Reference* reference = nullptr;
+  if (idle_references_ == nullptr) {
+    reference = new Reference;
+  } else {
+    reference = static_cast<Reference*>(idle_references_);
+    idle_references_ = reference->next;
+    --idle_reference_count_;
+  }
+  ++used_references_;
+  reference->next = nullptr;
+  reference->end = Block::capacity();
+  reference->is_reference = true;
+  reference->left = bytes.view();
+  reference->owner = std::move(bytes);
+  return reference;
+}
+
 void BlockPool::give(Block* block) {
+  if (block->is_reference) {
+    give_reference(static_cast<Reference*>(block));
+    return;
+  }
   --used_;
   if (idle_count_ == kMaxIdle) {
     ::operator delete(block);
@@ -32,6 +55,18 @@ void BlockPool::give(Block* block) {
   ++idle_count_;
 }
 
+void BlockPool::give_reference(Reference* reference) {
+  --used_references_;
+  if (idle_reference_count_ == kMaxIdle) {
+    delete reference;
+    return;
+  }
+  reference->owner = {};
+  reference->next = idle_references_;
+  idle_references_ = reference;
+  ++idle_reference_count_;
+}
+
 void BlockPool::trim() {
   while (idle_ != nullptr) {
     Block* next = idle_->next;
@@ -39,15 +74,29 @@ void BlockPool::trim() {
     idle_ = next;
   }
   idle_count_ = 0;
+  while (idle_references_ != nullptr) {
+    Block* next = idle_references_->next;
+    delete static_cast<Reference*>(idle_references_);
+    idle_references_ = next;
+  }
+  idle_reference_count_ = 0;
+}
+
+void ByteQueue::append(SharedBytes bytes) {
+  if (bytes.view().size() <= kMaxCopied) {
+    append(bytes.view());
+    return;
+  }
+  const std::size_t length = bytes.view().size();
+  append_block(pool_->take(std::move(bytes)));
+  size_ += length;
 }
 
 void ByteQueue::append_slow(std::string_view bytes) {
   size_ += bytes.size();
   while (!bytes.empty()) {
     if (last_ == nullptr || last_->end == BlockPool::Block::capacity()) {
-      BlockPool::Block* block = pool_->take();
-      (last_ == nullptr ? first_ : last_->next) = block;
-      last_ = block;
+      append_block(pool_->take());
     }
     const std::size_t n = std::min(bytes.size(), BlockPool::Block::capacity() - last_->end);
     bytes.copy(last_->data() + last_->end, n);
@@ -56,16 +105,23 @@ void ByteQueue::append_slow(std::string_view bytes) {
   }
 }
 
+void ByteQueue::append_block(BlockPool::Block* block) {
+  (last_ == nullptr ? first_ : last_->next) = block;
+  last_ = block;
+}
+
 std::size_t ByteQueue::gather(std::span<iovec> out, std::size_t offset) const {
   std::size_t used = 0;
   for (BlockPool::Block* block = first_; block != nullptr && used < out.size();
        block = block->next) {
-    const std::size_t length = block->end - block->begin;
-    if (offset >= length) {
-      offset -= length;
+    std::string_view bytes = block->bytes();
+    if (offset >= bytes.size()) {
+      offset -= bytes.size();
       continue;
     }
-    out[used++] = iovec{block->data() + block->begin + offset, length - offset};
+    bytes.remove_prefix(offset);
+    // An iovec is for reading too, hence the cast; nobody writes through it.
+    out[used++] = iovec{const_cast<char*>(bytes.data()), bytes.size()};
     offset = 0;
   }
   return used;
@@ -73,35 +129,32 @@ std::size_t ByteQueue::gather(std::span<iovec> out, std::size_t offset) const {
 
 void ByteQueue::discard(std::size_t n) {
   size_ -= n;
-  while (first_ != nullptr) {
-    const std::size_t length = first_->end - first_->begin;
+  while (n > 0 && first_ != nullptr) {
+    const std::size_t length = first_->bytes().size();
     if (n < length) {
-      first_->begin += static_cast<std::uint32_t>(n);
+      first_->skip(n);
       return;
     }
     n -= length;
-    BlockPool::Block* next = first_->next;
-    pool_->give(first_);
-    first_ = next;
+    BlockPool::Block* block = first_;
+    first_ = block->next;
     if (first_ == nullptr) {
       last_ = nullptr;
     }
-    if (n == 0 && (first_ == nullptr || first_->end != first_->begin)) {
-      return;
-    }
+    pool_->give(block);
   }
 }
 
 void ByteQueue::copy_to(std::string& out, std::size_t offset, std::size_t length) const {
   for (BlockPool::Block* block = first_; block != nullptr && length > 0; block = block->next) {
-    const std::size_t available = block->end - block->begin;
-    if (offset >= available) {
-      offset -= available;
+    const std::string_view bytes = block->bytes();
+    if (offset >= bytes.size()) {
+      offset -= bytes.size();
       continue;
     }
-    const std::size_t n = std::min(length, available - offset);
-    out.append(block->data() + block->begin + offset, n);
-    length -= n;
+    const std::string_view piece = bytes.substr(offset, length);
+    out.append(piece);
+    length -= piece.size();
     offset = 0;
   }
 }

@@ -3,6 +3,7 @@
 #include "pannier/base/bytes.hpp"
 
 #include "files.hpp"
+#include "whole_file.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -18,12 +19,12 @@ constexpr std::uint32_t kManyConnections = 100;
 constexpr std::string_view kNoTls = "TLS is not available in this version";
 
 // The checks of one draft, with the places that their messages point to.
-class Checks {
+class Checks : private WholeFile {
  public:
   Checks(Draft& draft, const Value& root, const Surroundings& surroundings)
-      : draft_(&draft),
+      : WholeFile(root, *draft.faults),
+        draft_(&draft),
         config_(&draft.config),
-        root_(&root),
         around_(&surroundings) {}
 
   void run() {
@@ -41,55 +42,6 @@ class Checks {
   }
 
  private:
-  // The deepest part of `path` that the file has; the root when it has none.
-  struct Found {
-    const Value* value;
-    std::string path;
-  };
-
-  [[nodiscard]] Found find(std::string_view path) const {
-    Found found{root_, ""};
-    while (!path.empty() && found.value->kind != Value::Kind::Scalar) {
-      const bool element = path.front() == '[';
-      const auto end =
-          element ? path.find(']') + 1 : std::min(path.find_first_of(".["), path.size());
-      const auto step = path.substr(0, end);
-      const Value* next = nullptr;
-      if (element) {
-        const auto index = base::parse_int(step.substr(1, step.size() - 2)).value_or(0);
-        next = &found.value->items.at(static_cast<std::size_t>(index));
-      } else {
-        const auto& items = found.value->items;
-        const auto at =
-            std::find_if(items.begin(), items.end(), [&](const Value& v) { return v.key == step; });
-        next = at == items.end() ? nullptr : &*at;
-      }
-      if (next == nullptr) {
-        break;
-      }
-      found.path += (element || found.path.empty() ? "" : ".") + std::string(step);
-      found.value = next;
-      path.remove_prefix(end);
-      path.remove_prefix(path.starts_with('.') ? 1 : 0);
-    }
-    return found;
-  }
-
-  [[nodiscard]] bool given(std::string_view path) const { return find(path).path == path; }
-
-  // A fault in the parts is told already.
-  [[nodiscard]] bool sound(std::string_view path) const { return !draft_->faults->touches(path); }
-
-  void error(std::string_view path, std::string message) {
-    const auto found = find(path);
-    draft_->faults->error(found.value->where(), found.path, std::move(message));
-  }
-
-  void warn(std::string_view path, std::string message) {
-    const auto found = find(path);
-    draft_->faults->warning(found.value->where(), found.path, std::move(message));
-  }
-
   [[nodiscard]] std::string source(Place place) const {
     const auto line = std::to_string(place.line);
     return around_->file.empty() ? "line " + line : around_->file + ":" + line;
@@ -112,13 +64,8 @@ class Checks {
 
   Draft* draft_;
   Config* config_;
-  const Value* root_;
   const Surroundings* around_;
 };
-
-std::string indexed(std::string_view list, std::size_t i) {
-  return std::string(list) + "[" + std::to_string(i) + "]";
-}
 
 // base::Endpoint takes every name that begins with "127." for loopback; here that would open a port
 // to the network, so only addresses count.
@@ -394,17 +341,17 @@ void Checks::check_files() {
   if (config_->policy.empty()) {
     return;
   }
-  const auto path = resolve_path(directory, config_->policy);
+  config_->policy = resolve_path(directory, config_->policy);
   std::string problem;
-  constexpr std::size_t kMaxPolicy = kMiB;
-  if (!read_small_file(path, kMaxPolicy, problem)) {
-    error("policy", "cannot use " + base::printable(path, 200) + ": " + problem);
+  if (!read_small_file(config_->policy, kMaxFile, problem)) {
+    error("policy", "cannot use " + base::printable(config_->policy, 200) + ": " + problem);
+    config_->policy.clear();
   }
 }
 
 }  // namespace
 
-void finish(Draft& draft, const Value& root, const Surroundings& surroundings) {
+void finish_config(Draft& draft, const Value& root, const Surroundings& surroundings) {
   Checks(draft, root, surroundings).run();
 }
 

@@ -140,7 +140,7 @@ class Builder final : public YAML::EventHandler {
       root = std::move(value);
     } else if (expects_key()) {
       if (value.kind != Value::Kind::Scalar) {
-        refuse(value.place, "a key must be a plain word");
+        refuse(value.place, "a key must be a plain word; text that begins with { needs quotes");
       }
       key_ = std::move(value.text);
       key_place_ = value.place;
@@ -177,7 +177,11 @@ bool parse_document(std::string_view text, Value& root, Faults& faults) {
       }
     }
   } catch (const YAML::Exception& error) {
-    faults.error(place_of(error.mark), "", "not valid YAML: " + shown(error.msg));
+    const bool alias = error.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR;
+    faults.error(place_of(error.mark),
+                 "",
+                 "not valid YAML: " + shown(error.msg) +
+                     (alias ? "; text that begins with * needs quotes" : ""));
     return false;
   } catch (const std::exception& error) {
     faults.error({}, "", "not valid YAML: " + shown(error.what()));

@@ -33,7 +33,7 @@ bool Faults::touches(std::string_view path) const {
   });
 }
 
-void Faults::hand_over(LoadResult& result) {
+void Faults::hand_over(std::vector<Issue>& errors, std::vector<Issue>& warnings) {
   sort_by_place(errors_);
   sort_by_place(warnings_);
   if (errors_.size() > kMaxTold) {
@@ -45,8 +45,8 @@ void Faults::hand_over(LoadResult& result) {
                             "",
                             "and " + std::to_string(left_out) + " more faults from here on"});
   }
-  result.errors = std::move(errors_);
-  result.warnings = std::move(warnings_);
+  errors = std::move(errors_);
+  warnings = std::move(warnings_);
 }
 
 }  // namespace pannier::config

@@ -29,7 +29,7 @@ class Faults {
   // An error at `path` or below: what is there must not be judged a second time.
   [[nodiscard]] bool touches(std::string_view path) const;
   // Both lists in file order; of very many errors the first ones and a count of the rest.
-  void hand_over(LoadResult& result);
+  void hand_over(std::vector<Issue>& errors, std::vector<Issue>& warnings);
 
  private:
   // Nobody mends more at once, and a hostile file would fill the terminal.

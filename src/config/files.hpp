@@ -6,6 +6,9 @@
 
 namespace pannier::config {
 
+// A larger file of configuration is none.
+inline constexpr std::size_t kMaxFile = 1 << 20;
+
 // `name` as seen from `directory`.
 [[nodiscard]] std::string resolve_path(const std::string& directory, const std::string& name);
 

@@ -1,10 +1,8 @@
 #include "keys.hpp"
 
-#include "pannier/base/bytes.hpp"
+#include "assign.hpp"
 
-#include <algorithm>
 #include <array>
-#include <type_traits>
 
 namespace pannier::config {
 namespace {
@@ -12,51 +10,7 @@ namespace {
 using D = Draft&;
 using R = const Reading&;
 
-constexpr std::int64_t kMs = 1'000;  // durations are kept in microseconds
-constexpr std::int64_t kHour = 3'600'000 * kMs;
-constexpr std::int64_t kMiB = 1 << 20;
 constexpr std::int64_t kMaxSize = std::int64_t{1024} * 1024 * kMiB;
-constexpr std::string_view kReads = "primary|replica|same-zone|nearest";
-
-void assign(bool& out, R reading) {
-  out = reading.flag;
-}
-
-void assign(std::uint32_t& out, R reading) {
-  out = static_cast<std::uint32_t>(reading.number);
-}
-
-void assign(std::uint64_t& out, R reading) {
-  out = static_cast<std::uint64_t>(reading.number);
-}
-
-void assign(std::string& out, R reading) {
-  out = reading.text;
-}
-
-void assign(Milliseconds& out, R reading) {
-  out = Milliseconds(reading.number / kMs);
-}
-
-void assign(std::chrono::microseconds& out, R reading) {
-  out = std::chrono::microseconds(reading.number);
-}
-
-void assign(base::Endpoint& out, R reading) {
-  out = reading.endpoint;
-}
-
-void assign(Automatic& out, R reading) {
-  out = Automatic{reading.is_auto, reading.place};
-}
-
-// The words of a Choice stand in the enumerators' order.
-template <typename Enum>
-requires std::is_enum_v<Enum>
-
-void assign(Enum& out, R reading) {
-  out = static_cast<Enum>(reading.number);
-}
 
 void add_node(D draft, R reading) {
   draft.config.upstream.nodes.emplace_back();
@@ -123,7 +77,7 @@ constexpr std::array kKeys{
     Key{"listen[].mode", Type::Mode, "", "of a Unix socket's file, in octal",
         [](D d, R r) { assign(d.config.listen.back().mode.emplace(), r); }},
     Key{"listen[].reads", Type::Choice, "", "where this listener's reads go",
-        [](D d, R r) { assign(d.config.listen.back().reads.emplace(), r); }, 0, 0, kReads},
+        [](D d, R r) { assign(d.config.listen.back().reads.emplace(), r); }, 0, 0, kReadsWords},
     Key{"listen[].auth", Type::Choice, "accept", "what AUTH answers without `users:`",
         [](D d, R r) { assign(d.config.listen.back().auth, r); }, 0, 0, "accept|reject"},
     Key{"listen[].tls", Type::Refused, "", "listen on loopback or on a Unix socket"},
@@ -155,7 +109,7 @@ constexpr std::array kKeys{
     Key{"imds_address", Type::Address, "169.254.169.254:80", "of EC2's metadata; for tests",
         [](D d, R r) { d.config.imds_address = r.endpoint.to_string(); }},
     Key{"reads", Type::Choice, "primary", "where reads go unless a listener says otherwise",
-        [](D d, R r) { assign(d.config.reads, r); }, 0, 0, kReads},
+        [](D d, R r) { assign(d.config.reads, r); }, 0, 0, kReadsWords},
     Key{"maxclients", Type::Count, "10000", "client connections at once",
         [](D d, R r) { assign(d.config.maxclients, r); }, 1, 1'000'000},
 
@@ -228,7 +182,7 @@ constexpr std::array kKeys{
 
     Key{"service", Type::Text, "pannier", "names the upstream connections",
         [](D d, R r) { assign(d.config.service, r); }, 0, 64},
-    Key{"policy", Type::Path, "", "the file of classes, limits and denials",
+    Key{"policy", Type::Path, "", "the file of classes and their rules",
         [](D d, R r) { assign(d.config.policy, r); }, 0, 4095},
 
     Key{"slowlog", Type::Section, "", "requests that took long", [](D, R) {}},
@@ -246,110 +200,12 @@ constexpr std::array kKeys{
 
 // clang-format on
 
-// "upstream" of "upstream.kind"; the root's path is empty.
-std::string_view section_of(std::string_view path) {
-  const auto dot = path.rfind('.');
-  return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
-}
-
-bool is_named(const Key& key) {
-  return !key.path.empty() && !key.path.ends_with("[]");
-}
-
-// How many bytes to insert, delete, change or swap with a neighbour to get from `a` to `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        cost[i][j] = i + j;
-        continue;
-      }
-      const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return cost[a.size()][b.size()];
-}
-
-// The one section elsewhere that has a key of exactly this name, for a key that was indented wrong.
-const Key* only_elsewhere(std::string_view name) {
-  const Key* found = nullptr;
-  for (const auto& key : kKeys) {
-    if (is_named(key) && name_of(key) == name) {
-      if (found != nullptr) {
-        return nullptr;
-      }
-      found = &key;
-    }
-  }
-  return found;
-}
+constexpr KeyTable kTable(kKeys, "upstream: \"127.0.0.1:7001\"");
 
 }  // namespace
 
-std::span<const Key> keys() {
-  return kKeys;
-}
-
-const Key* find_key(std::string_view path) {
-  const auto* found =
-      std::find_if(kKeys.begin(), kKeys.end(), [&](const Key& key) { return key.path == path; });
-  return found == kKeys.end() ? nullptr : found;
-}
-
-std::vector<const Key*> keys_below(std::string_view section) {
-  std::vector<const Key*> out;
-  for (const auto& key : kKeys) {
-    if (is_named(key) && section_of(key.path) == section) {
-      out.push_back(&key);
-    }
-  }
-  return out;
-}
-
-std::string_view name_of(const Key& key) {
-  const auto dot = key.path.rfind('.');
-  return dot == std::string_view::npos ? key.path : key.path.substr(dot + 1);
-}
-
-const Key* nearest_key(std::string_view section, std::string_view name) {
-  constexpr std::size_t kLongestGuess = 40;
-  if (name.size() > kLongestGuess || only_elsewhere(name) != nullptr) {
-    return nullptr;
-  }
-  const std::string lowered = base::to_lower(name);
-  const Key* nearest = nullptr;
-  std::size_t distance = 1 + std::max<std::size_t>(1, lowered.size() / 3);
-  for (const Key* key : keys_below(section)) {
-    const auto d = edit_distance(lowered, name_of(*key));
-    if (d < distance) {
-      distance = d;
-      nearest = key;
-    }
-  }
-  return nearest;
-}
-
-std::string unknown_key_advice(std::string_view section, std::string_view name) {
-  if (const Key* elsewhere = only_elsewhere(name)) {
-    const auto home = section_of(elsewhere->path);
-    return "unknown key here; it belongs " +
-           (home.empty() ? "at the top of the file" : "under `" + std::string(home) + "`");
-  }
-  if (const Key* nearest = nearest_key(section, name)) {
-    return "unknown key; did you mean `" + std::string(name_of(*nearest)) + "`?";
-  }
-  std::string all;
-  for (const Key* key : keys_below(section)) {
-    if (key->type != Type::Refused) {
-      all += (all.empty() ? "" : ", ") + std::string(name_of(*key));
-    }
-  }
-  return "unknown key; known here: " + all;
+const KeyTable& config_keys() {
+  return kTable;
 }
 
 }  // namespace pannier::config

@@ -1,51 +1,25 @@
 #include "pannier/config/loader.hpp"
 
-#include "pannier/base/bytes.hpp"
-
-#include "checks.hpp"
-#include "document.hpp"
+#include "file_kind.hpp"
 #include "files.hpp"
 #include "keys.hpp"
-#include "reader.hpp"
 
-#include <exception>
 #include <utility>
 
 namespace pannier::config {
 namespace {
-
-constexpr std::size_t kMaxFile = 1 << 20;
-
-void read_all(std::string_view yaml, const Surroundings& around, Draft& draft) {
-  if (yaml.size() > kMaxFile) {
-    draft.faults->error({}, "", "is larger than " + base::human_bytes(kMaxFile));
-    return;
-  }
-  Value root;
-  if (!parse_document(yaml, root, *draft.faults)) {
-    return;
-  }
-  Reader(draft, *around.environment, *around.directory).read(root);
-  if (root.kind == Value::Kind::Map) {
-    finish(draft, root, around);
-  }
-}
 
 LoadResult load_named(std::string_view yaml, const Surroundings& around) {
   LoadResult result;
   Faults faults;
   Draft draft;
   draft.faults = &faults;
-  try {
-    read_all(yaml, around, draft);
-  } catch (const std::exception& error) {
-    faults.error({}, "", std::string("cannot be read: ") + error.what());
+  read_as(FileKind{&config_keys(), finish_config}, yaml, around, draft);
+  if (!faults.any()) {
+    result.config = draft.config;
   }
-  const bool good = !faults.any();
-  faults.hand_over(result);
-  if (good) {
-    result.config = std::move(draft.config);
-  }
+  faults.hand_over(result.errors, result.warnings);
+  result.policy = std::move(draft.config.policy);
   return result;
 }
 

@@ -59,19 +59,23 @@ const char* name_of(Value::Kind kind) {
 
 }  // namespace
 
-Reader::Reader(Draft& draft, const Environment& environment, const std::string& directory)
-    : draft_(&draft),
-      environment_(&environment),
+Reader::Reader(const KeyTable& keys,
+               Draft& draft,
+               const Environment* environment,
+               const std::string& directory)
+    : keys_(&keys),
+      draft_(&draft),
+      environment_(environment),
       directory_(&directory) {}
 
 void Reader::read(const Value& root) {
   if (root.kind != Value::Kind::Map) {
     const Place place = root.where().line > 0 ? root.where() : Place{1, 1};
     draft_->faults->error(
-        place, "", "the file must be a map; the smallest is: upstream: \"127.0.0.1:7001\"");
+        place, "", "the file must be a map; the smallest is: " + std::string(keys_->smallest()));
     return;
   }
-  read_entries(root, *find_key(""), "");
+  read_entries(root, *keys_->find(""), "");
 }
 
 void Reader::read_value(const Value& value, const Key& key, const std::string& path) {
@@ -133,32 +137,32 @@ void Reader::read_entries(const Value& map, const Key& key, const std::string& p
     }
     // A key's name that holds "[]" or "." would name a row without being in this section.
     const bool is_word = entry.key.find_first_of(".[") == std::string::npos && !entry.key.empty();
-    const Key* row = is_word ? find_key(child_path(key, entry.key)) : nullptr;
+    const Key* row = is_word ? keys_->find(child_path(key, entry.key)) : nullptr;
     if (row == nullptr) {
       const bool explain = !draft_->faults->enough();
       draft_->faults->error(
           entry.key_place,
           entry_path,
-          explain ? unknown_key_advice(key.path, entry.key) : std::string("unknown key"));
-      misspelt.insert(explain ? nearest_key(key.path, entry.key) : nullptr);
+          explain ? keys_->unknown_key_advice(key.path, entry.key) : std::string("unknown key"));
+      misspelt.insert(explain ? keys_->nearest(key.path, entry.key) : nullptr);
     } else {
       read_value(entry, *row, entry_path);
     }
   }
-  for (const Key* row : keys_below(key.path)) {
+  for (const Key* row : keys_->below(key.path)) {
     const auto name = config::name_of(*row);
     // A key that is only misspelt is told once.
     if (row->required && !has(map, name) && !misspelt.contains(row)) {
       draft_->faults->error(map.where(), below(path, name), "is missing; it must be given");
     }
   }
-  if (find_key(child_path(key, "password_file")) != nullptr) {
+  if (keys_->find(child_path(key, "password_file")) != nullptr) {
     check_passwords(map, path);
   }
 }
 
 void Reader::read_short_form(const Value& value, const Key& key, const std::string& path) {
-  const Key& row = *find_key(child_path(key, key.words));
+  const Key& row = *keys_->find(child_path(key, key.words));
   if (is_element(row)) {
     begin(value, row, path, true);
   }
@@ -178,21 +182,27 @@ void Reader::read_list(const Value& value, const Key& key, const std::string& pa
               " to " + std::to_string(key.max));
     return;
   }
-  const Key& row = *find_key(std::string(key.path) + "[]");
+  const Key& row = *keys_->find(std::string(key.path) + "[]");
   for (std::size_t i = 0; i < value.items.size(); ++i) {
     const auto element = path + "[" + std::to_string(i) + "]";
-    // Also for a value that turns out to be wrong, so that indices stay those of the file.
-    begin(value.items[i], row, element, true);
+    if (is_section(row)) {
+      // Also for a value that turns out to be wrong, so that indices stay those of the file.
+      begin(value.items[i], row, element, true);
+    }
     read_value(value.items[i], row, element);
   }
 }
 
 void Reader::read_single(const Value& value, const Key& key, const std::string& path) {
   if (value.kind != Value::Kind::Scalar) {
-    fault(value, path, std::string("must be a single value, not ") + name_of(value.kind));
+    fault(value,
+          path,
+          std::string("must be a single value, not ") + name_of(value.kind) +
+              (key.type == Type::Glob ? "; put the glob in quotes" : ""));
     return;
   }
-  const auto substituted = substitute(value.text, *environment_);
+  const auto substituted = environment_ != nullptr ? substitute(value.text, *environment_)
+                                                   : Substituted{value.text, "", false};
   if (!substituted.problem.empty()) {
     fault(value, path, substituted.problem);
     return;

@@ -1,18 +1,22 @@
 #pragma once
 
 #include "document.hpp"
-#include "keys.hpp"
+#include "draft.hpp"
+#include "key_table.hpp"
 
 #include <string>
 #include <string_view>
 
 namespace pannier::config {
 
-// Walks the document along the table of keys and fills the draft. Used once per file.
+// Walks the document along a table of keys and fills the draft. Used once per file.
 class Reader {
  public:
-  // All outlive the reader.
-  Reader(Draft& draft, const Environment& environment, const std::string& directory);
+  // All outlive the reader. Without `environment` (null) `$` has no meaning in values.
+  Reader(const KeyTable& keys,
+         Draft& draft,
+         const Environment* environment,
+         const std::string& directory);
 
   void read(const Value& root);
 
@@ -30,6 +34,7 @@ class Reader {
   void check_passwords(const Value& map, const std::string& path);
   void fault(const Value& value, const std::string& path, std::string message);
 
+  const KeyTable* keys_;
   Draft* draft_;
   const Environment* environment_;
   const std::string* directory_;

@@ -1,6 +1,7 @@
 #include "scalars.hpp"
 
 #include "pannier/base/bytes.hpp"
+#include "pannier/config/glob.hpp"
 
 #include <algorithm>
 #include <array>
@@ -113,6 +114,49 @@ std::string read_size(const Key& key, std::string_view text, Reading& reading) {
   return in_range(key, reading.number, size_text);
 }
 
+std::string share_text(std::int64_t thousandths) {
+  auto out = std::to_string(thousandths / kShareUnit);
+  if (thousandths % kShareUnit != 0) {
+    const auto digits = std::to_string(kShareUnit + thousandths % kShareUnit);
+    out += "." + digits.substr(1, digits.find_last_not_of('0'));
+  }
+  return out + "%";
+}
+
+// "10%", or "0.125%" where the row takes fractions.
+std::string read_share(const Key& key, std::string_view text, Reading& reading) {
+  const bool fine = key.type == Type::FineShare;
+  const auto* advice =
+      fine ? "; write a number and %, such as 0.1%" : "; write a whole number and %, such as 10%";
+  if (!text.ends_with('%')) {
+    return quoted(text) + " is not a share" + advice;
+  }
+  const auto number = text.substr(0, text.size() - 1);
+  const auto dot = number.find('.');
+  const auto whole = base::parse_int(number.substr(0, dot));
+  std::string fraction(dot == std::string_view::npos ? "0" : number.substr(dot + 1));
+  const bool digits = !fraction.empty() && fraction.size() <= 3 &&
+                      fraction.find_first_not_of("0123456789") == std::string::npos;
+  if (!whole || *whole < 0 || !digits || (dot != std::string_view::npos && !fine)) {
+    return quoted(text) + " is not a share" + advice;
+  }
+  fraction.resize(3, '0');
+  // What does not fit is out of every range.
+  constexpr std::int64_t kMost = 1'000'000;
+  reading.number = std::min(*whole, kMost) * kShareUnit;
+  for (std::int64_t place = 100; const char c : fraction) {
+    reading.number += (c - '0') * place;
+    place /= 10;
+  }
+  return in_range(key, reading.number, share_text);
+}
+
+std::string read_glob(std::string_view text, Reading& reading) {
+  reading.text = std::string(text);
+  const auto fault = glob_fault(text);
+  return fault.empty() ? "" : text.empty() ? fault : quoted(text) + " " + fault;
+}
+
 std::string read_choice(const Key& key, std::string_view text, Reading& reading) {
   std::string all;
   std::string_view rest = key.words;
@@ -210,6 +254,11 @@ std::string read_scalar(const Key& key, std::string_view text, Reading& reading)
       return read_duration(key, text, reading);
     case Type::Size:
       return read_size(key, text, reading);
+    case Type::Share:
+    case Type::FineShare:
+      return read_share(key, text, reading);
+    case Type::Glob:
+      return read_glob(text, reading);
     case Type::Choice:
       return read_choice(key, text, reading);
     case Type::Mode:
@@ -220,6 +269,9 @@ std::string read_scalar(const Key& key, std::string_view text, Reading& reading)
 }
 
 std::string duration_text(std::int64_t microseconds) {
+  if (microseconds == 0) {
+    return "0s";
+  }
   const Unit* best = kFineDurations.data();
   for (const auto& unit : kFineDurations) {
     if (microseconds % unit.factor == 0 && microseconds >= unit.factor) {

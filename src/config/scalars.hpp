@@ -1,6 +1,6 @@
 #pragma once
 
-#include "keys.hpp"
+#include "key_table.hpp"
 
 #include <optional>
 #include <string>

@@ -1,6 +1,8 @@
 #include "families.hpp"
 
 #include <cstddef>
+#include <iterator>
+#include <vector>
 
 namespace pannier::metrics {
 namespace {
@@ -281,7 +283,13 @@ constexpr Family kFamilies[] = {
 }  // namespace
 
 std::span<const Family> families() {
-  return kFamilies;
+  static const std::vector<Family> kAll = [] {
+    std::vector<Family> all(std::begin(kFamilies), std::end(kFamilies));
+    const auto more = near_cache_families();
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }();
+  return kAll;
 }
 
 }  // namespace pannier::metrics

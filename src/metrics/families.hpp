@@ -54,5 +54,7 @@ struct Family {
 };
 
 [[nodiscard]] std::span<const Family> families();
+// Those of the near cache, its classes and its coherence; `families` has them too.
+[[nodiscard]] std::span<const Family> near_cache_families();
 
 }  // namespace pannier::metrics

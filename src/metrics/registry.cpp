@@ -68,6 +68,7 @@ struct Registry::Impl final : prometheus::Collectable {
   [[nodiscard]] Snapshot snapshot() const {
     Snapshot out;
     out.process = read_process_stats();
+    out.near_cache = ask_near_cache();
     const std::lock_guard lock(mutex);
     out.build = build;
     out.facts = facts;
@@ -75,7 +76,20 @@ struct Registry::Impl final : prometheus::Collectable {
     out.nodes = nodes;
     out.workers = workers.size();
     out.totals = sum(workers, command_names, nodes.size());
+    out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
     return out;
+  }
+
+  // Not under the lock: the source takes those of the near cache.
+  [[nodiscard]] NearCacheState ask_near_cache() const {
+    std::function<NearCacheState(std::size_t)> ask;
+    std::size_t count = 0;
+    {
+      const std::lock_guard lock(mutex);
+      ask = near_cache;
+      count = classes.size();
+    }
+    return ask ? ask(count) : NearCacheState{};
   }
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
@@ -104,6 +118,8 @@ struct Registry::Impl final : prometheus::Collectable {
   std::vector<NodeState> nodes;
   std::vector<std::string_view> command_names;
   std::vector<const WorkerMetrics*> workers;
+  std::vector<ClassFacts> classes;
+  std::function<NearCacheState(std::size_t)> near_cache;
 };
 
 Registry::Registry(BuildInfo build) : impl_(std::make_unique<Impl>(std::move(build))) {}
@@ -135,6 +151,17 @@ void Registry::set_facts(Facts facts) {
 void Registry::set_draining(bool draining) {
   const std::lock_guard lock(impl_->mutex);
   impl_->facts.draining = draining;
+}
+
+void Registry::set_classes(std::vector<ClassFacts> classes) {
+  classes.resize(std::min(classes.size(), kMaxClasses));
+  const std::lock_guard lock(impl_->mutex);
+  impl_->classes = std::move(classes);
+}
+
+void Registry::set_near_cache_source(std::function<NearCacheState(std::size_t)> source) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->near_cache = std::move(source);
 }
 
 Snapshot Registry::snapshot() const {

@@ -1,6 +1,8 @@
 #include "pannier/metrics/snapshot.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace pannier::metrics {
 namespace {
@@ -20,10 +22,16 @@ constexpr std::array<std::string_view, 9> kCloseReasons{"client",
 constexpr std::array<std::string_view, 5> kRefusals{
     "not_sent", "may_have_run", "denied", "pinned_wait", "auth"};
 constexpr std::array<std::string_view, 2> kPinnedStates{"idle", "used"};
+constexpr std::array<std::string_view, 6> kMisses{
+    "absent", "unproven", "bypass", "strong", "write_busy", "uncachable"};
+constexpr std::array<std::string_view, 5> kLeaseEnds{
+    "filled", "timed_out", "pipelined", "passed", "no_wait"};
 
 static_assert(kCloseReasons.size() == static_cast<std::size_t>(CloseReason::kCount));
 static_assert(kRefusals.size() == static_cast<std::size_t>(Refusal::kCount));
 static_assert(kPinnedStates.size() == static_cast<std::size_t>(PinnedState::kCount));
+static_assert(kMisses.size() == static_cast<std::size_t>(Miss::kCount));
+static_assert(kLeaseEnds.size() == static_cast<std::size_t>(LeaseEnd::kCount));
 
 template <typename Total, typename Source, std::size_t N>
 void add_all(std::array<Total, N>& total, const std::array<Source, N>& source) {
@@ -73,9 +81,40 @@ void add_worker(Totals& total, const WorkerMetrics& source) {
   total.reads_kept_on_primary += source.reads_kept_on_primary.value();
   total.turns += source.turns.value();
   total.auth_ignored += source.auth_ignored.value();
+  add_histogram(total.invalidation_lag, source.invalidation_lag);
+  add_histogram(total.observed_stale_age, source.observed_stale_age);
+  total.invalidated_keys += source.invalidated_keys.value();
   for (std::size_t i = 0; i < total.nodes.size(); ++i) {
     add_node(total.nodes[i], source.nodes[i]);
   }
+}
+
+// The counters that are plain numbers, once for all that is done with each of them.
+constexpr std::array<std::pair<std::uint64_t ClassTotals::*, Counter ClassMetrics::*>, 17>
+    kClassCounters{{{&ClassTotals::hits, &ClassMetrics::hits},
+                    {&ClassTotals::negative_hits, &ClassMetrics::negative_hits},
+                    {&ClassTotals::stale_hits, &ClassMetrics::stale_hits},
+                    {&ClassTotals::error_hits, &ClassMetrics::error_hits},
+                    {&ClassTotals::joins, &ClassMetrics::joins},
+                    {&ClassTotals::fills, &ClassMetrics::fills},
+                    {&ClassTotals::doomed, &ClassMetrics::doomed},
+                    {&ClassTotals::too_large, &ClassMetrics::too_large},
+                    {&ClassTotals::refreshes, &ClassMetrics::refreshes},
+                    {&ClassTotals::lease_grants, &ClassMetrics::lease_grants},
+                    {&ClassTotals::lease_waits, &ClassMetrics::lease_waits},
+                    {&ClassTotals::invalidations, &ClassMetrics::invalidations},
+                    {&ClassTotals::shadow_hits, &ClassMetrics::shadow_hits},
+                    {&ClassTotals::shadow_misses, &ClassMetrics::shadow_misses},
+                    {&ClassTotals::shadow_stale, &ClassMetrics::shadow_stale},
+                    {&ClassTotals::sampled, &ClassMetrics::sampled},
+                    {&ClassTotals::observed_stale, &ClassMetrics::observed_stale}}};
+
+void add_class(ClassTotals& total, const ClassMetrics& source) {
+  for (const auto& [sum, counter] : kClassCounters) {
+    total.*sum += (source.*counter).value();
+  }
+  add_all(total.misses, source.misses);
+  add_all(total.lease_ends, source.lease_ends);
 }
 
 void add_command(CommandTotals& total, const CommandMetrics& source) {
@@ -119,6 +158,53 @@ Totals sum(std::span<const WorkerMetrics* const> workers,
   return out;
 }
 
+std::vector<ClassTotals> sum_classes(std::span<const WorkerMetrics* const> workers,
+                                     std::span<const ClassFacts> classes,
+                                     std::span<const ClassUse> uses) {
+  std::vector<ClassTotals> out;
+  for (std::size_t id = 0; id < std::min(classes.size(), kMaxClasses); ++id) {
+    if (!classes[id].cached) {
+      continue;
+    }
+    ClassTotals& total = out.emplace_back();
+    total.name = classes[id].name;
+    for (const auto* worker : workers) {
+      add_class(total, worker->classes[id]);
+    }
+    if (id < uses.size()) {
+      total.use = uses[id];
+    }
+  }
+  return out;
+}
+
+std::uint64_t ClassTotals::all_misses() const {
+  return std::accumulate(misses.begin(), misses.end(), std::uint64_t{0});
+}
+
+std::optional<double> ClassTotals::hit_ratio() const {
+  const std::uint64_t asked = all_hits() + all_misses();
+  return asked == 0 ? std::nullopt
+                    : std::optional(static_cast<double>(all_hits()) / static_cast<double>(asked));
+}
+
+ClassTotals& ClassTotals::operator+=(const ClassTotals& other) {
+  for (const auto& [sum, counter] : kClassCounters) {
+    this->*sum += other.*sum;
+  }
+  for (std::size_t i = 0; i < misses.size(); ++i) {
+    misses[i] += other.misses[i];
+  }
+  for (std::size_t i = 0; i < lease_ends.size(); ++i) {
+    lease_ends[i] += other.lease_ends[i];
+  }
+  use.bytes += other.use.bytes;
+  use.entries += other.use.entries;
+  use.evictions += other.use.evictions;
+  use.expirations += other.use.expirations;
+  return *this;
+}
+
 std::string_view label_of(CloseReason reason) {
   return kCloseReasons.at(static_cast<std::size_t>(reason));
 }
@@ -129,6 +215,14 @@ std::string_view label_of(Refusal refusal) {
 
 std::string_view label_of(PinnedState state) {
   return kPinnedStates.at(static_cast<std::size_t>(state));
+}
+
+std::string_view label_of(Miss reason) {
+  return kMisses.at(static_cast<std::size_t>(reason));
+}
+
+std::string_view label_of(LeaseEnd outcome) {
+  return kLeaseEnds.at(static_cast<std::size_t>(outcome));
 }
 
 }  // namespace pannier::metrics

@@ -2,30 +2,30 @@
 
 #include "pannier/base/bytes.hpp"
 #include "pannier/proxy/local_commands.hpp"
+#include "pannier/proxy/near_cache_state.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "explain_cache.hpp"
 #include "introspection.hpp"
+#include "near_cache_words.hpp"
 #include "request_handler.hpp"
+#include "throttle.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <vector>
 
 namespace pannier::proxy {
 namespace {
-
-std::string error(std::string_view text) {
-  std::string out;
-  resp::append_error(out, text);
-  return out;
-}
 
 const char* handling_text(const command::CommandSpec& row) {
   switch (row.handling) {
     case command::Handling::Forward:
       return "forwarded on a shared lane";
     case command::Handling::Local:
-      return "answered by Pannier";
+      return is_throttle(row) ? "a script of Pannier's on the primary" : "answered by Pannier";
     case command::Handling::Transaction:
     case command::Handling::Blocking:
     case command::Handling::Subscribe:
@@ -35,18 +35,6 @@ const char* handling_text(const command::CommandSpec& row) {
       return "refused: it would take over a shared connection";
   }
   return "";
-}
-
-std::string reads_text(const Context& context, const Session& session) {
-  if (session.listener().strong) {
-    return "primary (listener strong: true)";
-  }
-  if (session.listener().reads) {
-    return fmt::format("{} (listener {})",
-                       config::to_string(*session.listener().reads),
-                       session.listener().address.to_string());
-  }
-  return fmt::format("{} (pannier.yaml)", config::to_string(context.shared.config.reads));
 }
 
 std::string node_text(const Context& context, const route::Route& route) {
@@ -73,7 +61,8 @@ std::string explain(Context& context,
     row = learned.row;
   }
   std::string out = fmt::format("command: {}\nhandling: {}\n", row->name, handling_text(*row));
-  if (row->handling == command::Handling::Local || row->handling == command::Handling::Refused) {
+  if ((row->handling == command::Handling::Local && !is_throttle(*row)) ||
+      row->handling == command::Handling::Refused) {
     return out;
   }
   const bool arity = command::arity_fits(*row, request.size());
@@ -86,13 +75,13 @@ std::string explain(Context& context,
       row->handling == command::Handling::Forward
           ? choose_node(context, session, *row, request)
           : route::Route{context.topology->primary, route::RouteReason::Write};
-  out += fmt::format("reads: {}\n", reads_text(context, session));
+  out += explain_classes(context, keys);
+  out += fmt::format("reads: {}\n", explain_reads(context, session, keys));
   out += fmt::format("node: {}\n", node_text(context, route));
   out += fmt::format("because: {}\n", route::to_string(route.reason));
   const bool heavy = row->has(command::kHeavy);
   out += fmt::format("lane: {}\n", heavy ? "heavy, and this session for 10 s" : "light");
-  out += "near cache: none in this version\n";
-  return out;
+  return out + explain_near_cache(context, session, {row, request, keys, known, route.node});
 }
 
 std::string stats(const Context& context) {
@@ -118,7 +107,8 @@ std::string stats(const Context& context) {
       const_cast<Context&>(context).runtime.slots.in_use(),
       context.runtime.blocks.used_bytes(),
       metrics.turns.value());
-  return out;
+  const NearCacheView view = view_near_cache(context);
+  return out + near_cache_lines(view.state, view.classes);
 }
 
 }  // namespace
@@ -151,6 +141,10 @@ std::string describe_topology(const Context& context) {
         node.last_error.empty() ? "" : " error=",
         node.last_error);
   }
+  const auto states = context.shared.tracking_states.get();
+  for (std::size_t i = 0; i < std::min(states.size(), topology.nodes.size()); ++i) {
+    out += coherence_line(topology.nodes[i].name, coherence_of(states[i], context.runtime.now));
+  }
   return out;
 }
 
@@ -165,11 +159,8 @@ std::string pannier_command(Context& context,
     text = describe_topology(context);
   } else if (subcommand == "stats") {
     text = stats(context);
-  } else if (subcommand == "version") {
-    text = context.shared.version;
   } else {
-    return error(fmt::format(
-        "ERR PANNIER {} belongs to the near cache, which this version does not have", subcommand));
+    text = context.shared.version;
   }
   std::string out;
   resp::append_verbatim(out, text, session.state.version);

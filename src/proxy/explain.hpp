@@ -8,7 +8,8 @@
 
 namespace pannier::proxy {
 
-// The reply of PANNIER <subcommand> (lower case), as RESP for the session's version.
+// The reply of PANNIER EXPLAIN, TOPOLOGY, STATS or VERSION (`subcommand` in lower case), as RESP
+// for the session's version.
 [[nodiscard]] std::string pannier_command(Context& context,
                                           const Session& session,
                                           std::string_view subcommand,

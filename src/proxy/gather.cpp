@@ -1,5 +1,6 @@
 #include "gather.hpp"
 
+#include "pannier/proxy/cache_actions.hpp"
 #include "pannier/resp/reply_writer.hpp"
 #include "pannier/resp/request_parser.hpp"
 
@@ -85,6 +86,28 @@ std::string integer_reply(std::int64_t value) {
   std::string out;
   resp::append_integer(out, value);
   return out;
+}
+
+// One map per key: its name, requests per second, their count since it became hot (too high by at
+// most `error`), and bytes of replies from memory.
+void append_hot_keys(std::string& out,
+                     const std::vector<cache::HotKeys::Entry>& entries,
+                     resp::Version version) {
+  constexpr std::size_t kFields = 5;
+  resp::append_array_header(out, entries.size());
+  for (const cache::HotKeys::Entry& entry : entries) {
+    resp::append_map_header(out, kFields, version);
+    resp::append_bulk(out, "key");
+    resp::append_bulk(out, entry.key);
+    resp::append_bulk(out, "per_second");
+    resp::append_double(out, entry.per_second, version);
+    resp::append_bulk(out, "count");
+    resp::append_integer(out, static_cast<std::int64_t>(entry.count));
+    resp::append_bulk(out, "error");
+    resp::append_integer(out, static_cast<std::int64_t>(entry.error));
+    resp::append_bulk(out, "bytes");
+    resp::append_integer(out, static_cast<std::int64_t>(entry.bytes));
+  }
 }
 
 }  // namespace
@@ -185,6 +208,18 @@ Step gather_slowlog(Context& context, Session& session, std::string_view what, s
         } else {
           append_slowlog(out, all, count);
         }
+        return out;
+      });
+}
+
+Step gather_hot_keys(Context& context, Session& session, std::size_t count) {
+  return gather<std::vector<cache::HotKeys::Entry>>(
+      context,
+      session,
+      [count](Context& other) { return other.hot_keys.top(count, other.runtime.now); },
+      [count](std::vector<std::vector<cache::HotKeys::Entry>>&& parts, resp::Version version) {
+        std::string out;
+        append_hot_keys(out, merge_hot_keys(std::move(parts), count), version);
         return out;
       });
 }

@@ -28,6 +28,9 @@ namespace pannier::proxy {
                                   std::string_view what,
                                   std::int64_t count);
 
+// The most used keys of all workers together.
+[[nodiscard]] Step gather_hot_keys(Context& context, Session& session, std::size_t count);
+
 // Makes a blocked command end as if it had timed out (or with -UNBLOCKED): the server is told, by
 // the upstream connection's id. False when the session is not blocked.
 bool unblock(Context& context, Session& session, bool with_error);

@@ -1,10 +1,12 @@
 #include "introspection.hpp"
 
 #include "pannier/base/bytes.hpp"
+#include "pannier/proxy/near_cache_state.hpp"
 
 #include "explain.hpp"
 #include "info_section.hpp"
 #include "monitor.hpp"
+#include "near_cache_words.hpp"
 #include "request_handler.hpp"
 #include "upstream_reply.hpp"
 
@@ -49,6 +51,12 @@ InfoFields info_fields(const Context& context) {
                     node.lag_bytes,
                     metrics.nodes.at(node.id).inflight.value()));
   }
+  const NearCacheView view = view_near_cache(context);
+  std::vector<std::string> names;
+  for (const route::Node& node : topology.nodes) {
+    names.push_back(node.name);
+  }
+  add_near_cache_fields(fields, view.state, view.classes, names);
   return fields;
 }
 
@@ -76,6 +84,14 @@ void show_to_monitors(Context& context, std::string_view line) {
 }
 
 }  // namespace
+
+NearCacheView view_near_cache(const Context& context) {
+  const auto facts = class_facts(*context.rules);
+  NearCacheView out;
+  out.state = near_cache_state(context.shared, facts.size(), context.runtime.now);
+  out.classes = metrics::sum_classes(context.shared.metrics, facts, out.state.classes);
+  return out;
+}
 
 std::size_t metrics_index(const command::CommandSpec& row) {
   const std::size_t index = command::index_of(row);
@@ -194,6 +210,9 @@ void log_slow(Context& context,
   if (slot.length > 0) {
     connection.pipeline().copy_request(slot, request.bytes);
     parse_kept(request);
+  }
+  if (slot.purpose == upstream::Purpose::Throttle && request.arguments.size() > 3) {
+    request.arguments = {"cl.throttle", request.arguments[3]};  // what was asked, not the script
   }
   const command::CommandSpec* row =
       request.arguments.empty() ? nullptr : command::find(request.arguments);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pannier/metrics/snapshot.hpp"
 #include "pannier/proxy/context.hpp"
 
 #include <chrono>
@@ -7,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // Small things that several stages of a request need.
 namespace pannier::proxy {
@@ -25,6 +27,14 @@ void ask_about_command(Context& context,
 // Takes what the server said of a command into context.learned; without a reply, or with a null,
 // the command counts as unknown for a while and the server words its own refusal.
 void learn_command(Context& context, upstream::SlotIndex index, std::string_view reply);
+
+// The near cache and its classes as they are now, of all workers together.
+struct NearCacheView {
+  metrics::NearCacheState state;
+  std::vector<metrics::ClassTotals> classes;
+};
+
+[[nodiscard]] NearCacheView view_near_cache(const Context& context);
 
 // Upstream's INFO with Pannier's section at its end.
 [[nodiscard]] std::string with_info_section(Context& context, std::string_view reply);

@@ -90,12 +90,6 @@ LocalResult run_slowlog_reset(const LocalCall&) {
   return slowlog_result("reset");
 }
 
-LocalResult run_throttle(const LocalCall&) {
-  LocalResult result;
-  result.action = LocalAction::Throttle;
-  return result;
-}
-
 using Handler = LocalResult (*)(const LocalCall&);
 
 struct Entry {
@@ -222,6 +216,10 @@ bool needs_auth(const command::CommandSpec& row, const SessionState& session) {
 }
 
 void append_wrong_arity(std::string& out, const command::CommandSpec& row) {
+  if (row.name == "cl.throttle") {
+    resp::append_error(out, kThrottleUsage);
+    return;
+  }
   resp::append_error(out, fmt::format("ERR wrong number of arguments for '{}' command", row.name));
 }
 

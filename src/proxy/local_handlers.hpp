@@ -80,6 +80,11 @@ inline constexpr std::string_view kBadClientName =
 [[nodiscard]] LocalResult run_command_info(const LocalCall& call);
 [[nodiscard]] LocalResult run_command_list(const LocalCall& call);
 
+// throttle.cpp: redis-cell's words where it has some
+[[nodiscard]] LocalResult run_throttle(const LocalCall& call);
+inline constexpr std::string_view kThrottleUsage =
+    "Cell error: Usage: cl.throttle <key> <max_burst> <count per period> <period> [<quantity>]";
+
 // help_replies.cpp
 [[nodiscard]] LocalResult run_client_help(const LocalCall& call);
 [[nodiscard]] LocalResult run_command_help(const LocalCall& call);

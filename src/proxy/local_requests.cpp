@@ -2,6 +2,7 @@
 #include "pannier/proxy/local_commands.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "cache_commands.hpp"
 #include "explain.hpp"
 #include "gather.hpp"
 #include "introspection.hpp"
@@ -203,9 +204,12 @@ Step act(Context& context,
     case LocalAction::ToUpstream:
       return ask_upstream(context, session, row, request, result.reply);
     case LocalAction::Pannier:
+      if (is_cache_command(result.text)) {
+        return run_cache_command(context, session, result.text, request.arguments);
+      }
       return answer(session, pannier_command(context, session, result.text, request.arguments));
     case LocalAction::Throttle:
-      return answer(session, "-ERR CL.THROTTLE is not available in this version of Pannier\r\n");
+      return send_throttle(context, session, row, request);
     case LocalAction::ClientList:
     case LocalAction::ClientKill:
     case LocalAction::ClientUnblock:

@@ -3,6 +3,7 @@
 
 #include "introspection.hpp"
 #include "request_handler.hpp"
+#include "throttle.hpp"
 
 #include <fmt/format.h>
 
@@ -248,7 +249,9 @@ bool prepare(Context& context, Session& session, std::size_t count, Outgoing& ou
   if (row.name == "client|tracking") {
     return prepare_tracking(context, session, out);
   }
-  if (row.handling == Handling::Transaction) {
+  if (is_throttle(row)) {
+    prepare_throttle(context, *pinned.connection, out);
+  } else if (row.handling == Handling::Transaction) {
     prepare_transaction(session, count, out);
   } else if (pinned.multi) {
     if (row.name == "select") {

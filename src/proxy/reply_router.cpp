@@ -3,8 +3,11 @@
 #include "pannier/base/log.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "cached_reads.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
+#include "throttle.hpp"
+#include "write_marks.hpp"
 
 #include <fmt/format.h>
 
@@ -26,6 +29,13 @@ std::string error_reply(std::string_view text) {
   std::string out;
   resp::append_error(out, text);
   return out;
+}
+
+std::string lost_reply(const upstream::Connection& connection, bool was_sent) {
+  return error_reply(fmt::format("UPSTREAM lost node {}: {} ({})",
+                                 connection.node_name(),
+                                 connection.close_reason(),
+                                 was_sent ? "may have run" : "not sent"));
 }
 
 }  // namespace
@@ -69,6 +79,10 @@ void ReplyRouter::route(upstream::Connection& connection,
                         char type,
                         bool last) {
   upstream::Slot& slot = context_->runtime.slots[index];
+  if (slot.purpose == upstream::Purpose::Throttle &&
+      send_with_script(*context_, connection, index, bytes)) {
+    return;
+  }
   note_reply(connection, index, bytes, type, last);
   if (last) {
     settle(connection, index);
@@ -76,7 +90,18 @@ void ReplyRouter::route(upstream::Connection& connection,
   if (slot.fate == upstream::Fate::Swallow) {
     return;
   }
+  if (slot.purpose == upstream::Purpose::Mget && last) {
+    take_mget_reply(*context_, index, bytes);
+  }
+  const bool answered =
+      slot.flight != 0 && take_flight_reply(*context_, connection, slot, bytes, last);
   Session* session = context_->sessions.find(slot.session);
+  if (answered) {
+    if (session != nullptr && last) {
+      finish(connection, slot, *session);
+    }
+    return;
+  }
   if (session == nullptr || slot.fate == upstream::Fate::Abandoned) {
     if (session != nullptr && last) {
       finish(connection, slot, *session);
@@ -91,9 +116,16 @@ void ReplyRouter::route(upstream::Connection& connection,
   if (last) {
     finish(connection, slot, *session);
     hold_up_if_full(connection, *session);
-  } else if (session->output_bytes() > Session::kPauseAt && !connection.paused()) {
+  } else if (session->output_bytes() > Session::kPauseAt && !connection.paused() &&
+             !others_wait_for(slot)) {
     hold_up(connection, *session);
   }
+}
+
+// A slow client must not hold up those who have joined its read: what is collected for them is
+// bounded by max_value, and past that they read on their own.
+bool ReplyRouter::others_wait_for(const upstream::Slot& slot) const {
+  return slot.flight != 0 && !context_->flights[slot.flight].joiners.empty();
 }
 
 // What is counted about a reply, and what Pannier itself reads out of it.
@@ -137,23 +169,9 @@ void ReplyRouter::note_reply(upstream::Connection& connection,
 // The request is over, whoever hears of it: its deadline, the read-your-writes marks, the gauges.
 void ReplyRouter::settle(upstream::Connection& connection, upstream::SlotIndex index) {
   Context& context = *context_;
-  upstream::Slot& slot = context.runtime.slots[index];
   context.runtime.deadlines.remove(index);
   context.runtime.metrics.nodes.at(connection.node()).inflight.sub();
-  if (slot.marks_all) {
-    context.shared.recent_writes.end_all(context.runtime.now);
-  }
-  if (slot.marks_keys) {
-    const auto several = context.written_keys.find(index);
-    if (several == context.written_keys.end()) {
-      context.shared.recent_writes.end(slot.key_hash, context.runtime.now);
-      return;
-    }
-    for (const std::uint64_t hash : several->second) {
-      context.shared.recent_writes.end(hash, context.runtime.now);
-    }
-    context.written_keys.erase(several);
-  }
+  settle_marks(context, index);
 }
 
 // The session has one thing less in flight.
@@ -202,6 +220,9 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
     case upstream::Purpose::Info:
       give(session, slot, with_info_section(*context_, bytes), true);
       return;
+    case upstream::Purpose::Throttle:
+      give(session, slot, throttle_reply(bytes), true);
+      return;
     case upstream::Purpose::Exec:
       if (bytes.starts_with('*') && !bytes.starts_with("*-1")) {
         session.state.db = static_cast<std::uint32_t>(session.pinned.selected_in_multi);
@@ -225,6 +246,9 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
 void ReplyRouter::on_push(upstream::Connection& connection, std::string_view bytes) {
   const auto owner = context_->pinned_owners.find(&connection);
   if (owner == context_->pinned_owners.end()) {
+    if (bytes.find("tracking-redir-broken") != std::string_view::npos) {
+      forget_redirect(*context_, connection);
+    }
     return;
   }
   Session* session = context_->sessions.find(owner->second);
@@ -251,8 +275,11 @@ void ReplyRouter::hold_up(upstream::Connection& connection, Session& session) {
   for (const upstream::SlotIndex index : waiting) {
     const upstream::Slot& slot = context_->runtime.slots[index];
     const Session* asker = context_->sessions.find(slot.session);
-    if (asker != nullptr && asker != &session && slot.fate == upstream::Fate::Forward &&
-        !slot.is_write && slot.length > 0 && asker->writes_in_flight() == 0) {
+    const bool own =
+        asker == nullptr && slot.flight != 0 && slot.purpose == upstream::Purpose::None;
+    const bool other = asker != nullptr && asker != &session && asker->writes_in_flight() == 0;
+    if ((own || other) && slot.fate == upstream::Fate::Forward && !slot.is_write &&
+        slot.length > 0) {
       send_again(connection, index);
     }
   }
@@ -269,8 +296,8 @@ void ReplyRouter::hold_up_if_full(upstream::Connection& connection, Session& ses
 void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex index) {
   Context& context = *context_;
   const upstream::Slot old = context.runtime.slots[index];
-  Session& asker = *context.sessions.find(old.session);
-  upstream::Connection* lane = context.lanes.pick(from.spec(), asker.ref().index, false);
+  Session* asker = context.sessions.find(old.session);  // null: a read of Pannier's own
+  upstream::Connection* lane = context.lanes.pick(from.spec(), old.session.index, false);
   if (lane == nullptr || lane == &from) {
     return;
   }
@@ -283,8 +310,14 @@ void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex ind
   fresh.next_in_line = line;
   context.runtime.deadlines.remove(index);
   context.runtime.slots[index].fate = upstream::Fate::Swallow;
+  context.runtime.slots[index].flight = 0;
+  if (fresh.flight != 0) {
+    context.flights[fresh.flight].keep = false;  // what was to stand before and behind it does not
+  }
   context.runtime.deadlines.add(copy);
-  asker.binding(from.node()).lane = lane;
+  if (asker != nullptr) {
+    asker->binding(from.node()).lane = lane;
+  }
   context.runtime.metrics.nodes.at(from.node()).inflight.add();
   if (!lane->send(copy, request)) {
     lose_unsent(context, *lane, copy);
@@ -299,8 +332,17 @@ void ReplyRouter::on_lost(upstream::Connection& connection,
   if (slot.fate == upstream::Fate::Swallow) {
     return;
   }
+  if (slot.purpose == upstream::Purpose::Mget) {
+    take_mget_reply(*context_, index, {});
+  }
+  const bool answered =
+      slot.flight != 0 && lose_flight(*context_, slot, lost_reply(connection, was_sent));
   Session* session = context_->sessions.find(slot.session);
   if (session == nullptr) {
+    return;
+  }
+  if (answered) {
+    finish(connection, slot, *session);
     return;
   }
   if (slot.purpose == upstream::Purpose::Learn) {
@@ -337,17 +379,13 @@ void ReplyRouter::answer_lost(upstream::Connection& connection,
   auto& metrics = context_->runtime.metrics;
   metrics.refusals.at(static_cast<std::size_t>(reason)).add();
   metrics.commands.at(slot.row).errors.add();
-  give(session,
-       slot,
-       error_reply(fmt::format("UPSTREAM lost node {}: {} ({})",
-                               connection.node_name(),
-                               connection.close_reason(),
-                               was_sent ? "may have run" : "not sent")),
-       true);
+  give(session, slot, lost_reply(connection, was_sent), true);
 }
 
 void ReplyRouter::on_closed(upstream::Connection& connection) {
   Context& context = *context_;
+  forget_redirect(context, connection);
+  context.scripted.erase(&connection);
   if (connection.paused()) {
     context.sessions.for_each([&](Session& session) { session.forget(connection); });
   }
@@ -421,7 +459,10 @@ void ReplyRouter::time_out(upstream::SlotIndex index) {
   const base::TimePoint now = context_->runtime.now;
   const bool blocking = slot.purpose == upstream::Purpose::Blocking;
   if (session != nullptr && session->is_behind(now) && !blocking) {
-    // Its own client may be what it waits for.
+    // Its own client may be what it waits for; others must not.
+    if (slot.flight != 0) {
+      free_joiners(*context_, slot.flight);
+    }
     slot.start = now;
     slot.deadline = slot.is_write ? upstream::DeadlineKind::Write : upstream::DeadlineKind::Read;
     context_->runtime.deadlines.add(index);
@@ -429,7 +470,11 @@ void ReplyRouter::time_out(upstream::SlotIndex index) {
   }
   metrics.nodes.at(slot.node).timeouts.add();
   slot.fate = upstream::Fate::Abandoned;
-  if (session == nullptr) {
+  const std::string error =
+      error_reply(slot.in_backlog ? "UPSTREAM no connection within the deadline (not sent)"
+                                  : "UPSTREAM no reply within the deadline (may have run)");
+  const bool answered = slot.flight != 0 && time_out_flight(*context_, slot, error);
+  if (session == nullptr || answered) {
     return;
   }
   if (slot.purpose == upstream::Purpose::Learn) {
@@ -440,11 +485,7 @@ void ReplyRouter::time_out(upstream::SlotIndex index) {
   const auto reason = slot.in_backlog ? metrics::Refusal::NotSent : metrics::Refusal::MayHaveRun;
   metrics.refusals.at(static_cast<std::size_t>(reason)).add();
   metrics.commands.at(slot.row).errors.add();
-  give(*session,
-       slot,
-       error_reply(slot.in_backlog ? "UPSTREAM no connection within the deadline (not sent)"
-                                   : "UPSTREAM no reply within the deadline (may have run)"),
-       true);
+  give(*session, slot, error, true);
 }
 
 }  // namespace pannier::proxy

@@ -44,6 +44,7 @@ class ReplyRouter final : public upstream::ConnectionEvents {
                   std::string_view bytes,
                   char type,
                   bool last);
+  [[nodiscard]] bool others_wait_for(const upstream::Slot& slot) const;
   void hold_up(upstream::Connection& connection, Session& session);
   void hold_up_if_full(upstream::Connection& connection, Session& session);
   void answer_lost(upstream::Connection& connection,

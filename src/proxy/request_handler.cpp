@@ -4,7 +4,10 @@
 #include "pannier/proxy/local_commands.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "cached_reads.hpp"
 #include "introspection.hpp"
+#include "throttle.hpp"
+#include "write_marks.hpp"
 
 #include <fmt/format.h>
 
@@ -19,6 +22,7 @@ using command::CommandSpec;
 using command::Handling;
 
 constexpr auto kHeavyFor = std::chrono::seconds(10);  // a session stays on the heavy lane
+constexpr std::uint32_t kHotKeySample = 16;           // one request in so many is noted
 constexpr std::size_t kLaneFull = 4 * 1024 * 1024;    // unsent bytes
 
 // For a command that neither the table nor the server knows: the server words its own refusal.
@@ -89,7 +93,7 @@ bool refused(Context& context,
 bool is_paused(const Context& context, const CommandSpec& row) {
   return context.runtime.now < context.paused_until &&
          (!context.pause_writes_only || row.has(command::kWrite | command::kMayReplicate)) &&
-         row.handling != Handling::Local;
+         (row.handling != Handling::Local || is_throttle(row));
 }
 
 bool counts_as_write(const CommandSpec& row) {
@@ -102,10 +106,34 @@ bool order_allows(const Session& session, const CommandSpec& row, route::NodeId 
   if (!counts_as_write(row)) {
     return true;
   }
+  if (session.joined() > 0) {
+    return false;
+  }
   return std::all_of(
       session.bindings.begin(), session.bindings.end(), [node](const Binding& binding) {
         return binding.node == node || binding.in_flight == 0;
       });
+}
+
+// A flight that the session has joined is on another lane: a read of its key that is not part of
+// it could show an older value, and in the session's order a later one.
+bool overtakes_flight(Context& context,
+                      const Session& session,
+                      const CommandSpec& row,
+                      std::span<const std::string_view> arguments) {
+  if (session.joined() == 0) {
+    return false;
+  }
+  context.keys.clear();
+  if (command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown) {
+    return true;
+  }
+  return std::any_of(context.keys.begin(), context.keys.end(), [&](std::string_view key) {
+    const std::uint64_t hash = route::RecentWrites::hash(key);
+    return std::any_of(session.reads.begin(), session.reads.end(), [hash](const auto& own) {
+      return !own.led && own.hash == hash;
+    });
+  });
 }
 
 upstream::DeadlineKind deadline_of(const CommandSpec& row) {
@@ -113,13 +141,6 @@ upstream::DeadlineKind deadline_of(const CommandSpec& row) {
     return upstream::DeadlineKind::Slow;
   }
   return counts_as_write(row) ? upstream::DeadlineKind::Write : upstream::DeadlineKind::Read;
-}
-
-config::Reads reads_of(const Context& context, const Session& session) {
-  if (session.listener().strong) {
-    return config::Reads::Primary;
-  }
-  return session.listener().reads.value_or(context.shared.config.reads);
 }
 
 // The session's lane to a node: the one it is on while anything is in flight there, else the one
@@ -145,15 +166,25 @@ bool is_info(const CommandSpec& row) {
   return &row == kInfo;
 }
 
+// A request that goes to a node.
+struct Forwarding {
+  const CommandSpec& row;
+  const resp::Request& request;
+  const Fill* fill = nullptr;  // its reply may be kept and shared
+  MgetFill* mget = nullptr;    // the same, key by key
+};
+
 // Nothing can serve it: INFO is answered by Pannier, so that clients that ask at their start can go
 // on; the rest is refused.
-Step refuse_away(Context& context,
-                 Session& session,
-                 const CommandSpec& row,
-                 const resp::Request& request,
-                 std::string_view why) {
-  if (is_info(row)) {
-    session.answer(local_info(context, session, request.arguments));
+Step refuse_away(Context& context, Session& session, const Forwarding& what, std::string_view why) {
+  if (what.fill != nullptr && what.fill->kind == FlightKind::Read) {
+    if (const auto stale = find_stale(context, what.fill->read, session.state.version)) {
+      session.answer(*stale);
+      return Step::Done;
+    }
+  }
+  if (is_info(what.row)) {
+    session.answer(local_info(context, session, what.request.arguments));
   } else {
     refuse(context, session, metrics::Refusal::NotSent, fmt::format("UPSTREAM {} (not sent)", why));
   }
@@ -171,16 +202,50 @@ void count_zone(Context& context, const route::Route& route) {
       .add();
 }
 
-Step forward(Context& context,
-             Session& session,
-             const CommandSpec& row,
-             const resp::Request& request) {
+// A read whose reply others may share: they may come and go, it goes on.
+void send_flight(Context& context,
+                 Session& session,
+                 upstream::Connection& lane,
+                 Outgoing& out,
+                 const Fill& fill) {
+  out.flight = begin_flight(context, lane, fill);
+  Flight& flight = context.flights[out.flight];
+  session.reads.push_back({flight.hash, out.flight, session.replies().next_place(), true});
+  ++flight.slots;
+  send(context, session, lane, out);
+  follow_flight(context, lane, out.flight);
+  static_cast<void>(release_hold(context, out.flight));
+}
+
+void send_mget(
+    Context& context, Session& session, upstream::Connection& lane, Outgoing& out, MgetFill& mget) {
+  begin_mget(context, session, lane, mget);
+  out.fate = upstream::Fate::Whole;
+  out.purpose = upstream::Purpose::Mget;
+  out.mget = &mget;
+  send(context, session, lane, out);
+  follow_mget(context, lane, mget);
+}
+
+// Replies that Pannier does not pass on as they come.
+void set_purpose(Context& context, const upstream::Connection& lane, Outgoing& out) {
+  if (is_info(*out.row)) {
+    out.fate = upstream::Fate::Whole;
+    out.purpose = upstream::Purpose::Info;
+  } else if (is_throttle(*out.row)) {
+    prepare_throttle(context, lane, out);
+  }
+}
+
+Step forward(Context& context, Session& session, const Forwarding& what) {
+  const CommandSpec& row = what.row;
+  const resp::Request& request = what.request;
   const route::Route route = choose_node(context, session, row, request.arguments);
   if (route.node == route::kNoNode) {
     if (context.topology->generation == 0) {
       return wait(session, Waiting::Topology);
     }
-    return refuse_away(context, session, row, request, "no primary is known; see PANNIER TOPOLOGY");
+    return refuse_away(context, session, what, "no primary is known; see PANNIER TOPOLOGY");
   }
   if (!order_allows(session, row, route.node)) {
     return wait(session, Waiting::Order);
@@ -192,8 +257,7 @@ Step forward(Context& context,
   if (lane == nullptr) {
     return refuse_away(context,
                        session,
-                       row,
-                       request,
+                       what,
                        fmt::format("node {} is away: {}",
                                    context.topology->nodes[route.node].name,
                                    context.lanes.why_not()));
@@ -201,7 +265,7 @@ Step forward(Context& context,
   if (lane->pipeline().unsent() > kLaneFull) {
     if (wait_is_over(context, session)) {
       stop_waiting(context, session);
-      return refuse_away(context, session, row, request, "the queue to the node stayed full");
+      return refuse_away(context, session, what, "the queue to the node stayed full");
     }
     start_waiting(context, session, Waiting::Lane, context.shared.config.upstream.timeouts.write);
     return wait(session, Waiting::Lane);
@@ -218,15 +282,61 @@ Step forward(Context& context,
   out.arguments = request.arguments;
   out.frame = frame_of(context, request);
   out.deadline = deadline_of(row);
-  if (is_info(row)) {
-    out.fate = upstream::Fate::Whole;
-    out.purpose = upstream::Purpose::Info;
+  set_purpose(context, *lane, out);
+  if (what.fill != nullptr) {
+    send_flight(context, session, *lane, out, *what.fill);
+  } else if (what.mget != nullptr) {
+    send_mget(context, session, *lane, out, *what.mget);
+  } else {
+    send(context, session, *lane, out);
   }
-  send(context, session, *lane, out);
   return Step::Done;
 }
 
+// What is not a flight itself.
+Step forward_in_order(Context& context, Session& session, const Forwarding& what) {
+  return overtakes_flight(context, session, what.row, what.request.arguments)
+             ? wait(session, Waiting::Order)
+             : forward(context, session, what);
+}
+
+// From memory, from a flight under way, or from a node.
+Step serve(Context& context,
+           Session& session,
+           const CommandSpec& row,
+           const resp::Request& request) {
+  static const CommandSpec* const kMget = command::find("mget");
+  if (context.rules->any_cache && row.has(command::kCacheable)) {
+    Fill fill;
+    const Served served = serve_cached(context, session, row, request.arguments, fill);
+    if (served == Served::Done || served == Served::Wait) {
+      return served == Served::Done ? Step::Done : Step::Wait;
+    }
+    return served == Served::Fill ? forward(context, session, {row, request, &fill, nullptr})
+                                  : forward_in_order(context, session, {row, request});
+  }
+  if (context.rules->any_mget && &row == kMget) {
+    MgetFill fill;
+    const Served served = serve_mget(context, session, request.arguments, fill);
+    if (served == Served::Done) {
+      return Step::Done;
+    }
+    return forward_in_order(
+        context, session, {row, request, nullptr, served == Served::Fill ? &fill : nullptr});
+  }
+  return forward_in_order(context, session, {row, request});
+}
+
 }  // namespace
+
+Step send_throttle(Context& context,
+                   Session& session,
+                   const CommandSpec& row,
+                   const resp::Request& request) {
+  return session.pinned.connection != nullptr || session.pinned.lost
+             ? handle_pinned(context, session, row, request)
+             : forward(context, session, {row, request});
+}
 
 void enter_reply_mode(Session& session) {
   if (session.state.reply_mode == ReplyMode::SkipNext) {
@@ -255,6 +365,14 @@ void note_handled(Context& context,
   }
   session.last_row = &row;
   context.runtime.metrics.commands[metrics_index(row)].requests.add();
+  if (++context.requests_to_sample % kHotKeySample == 0 && row.rule == command::KeyRule::Range &&
+      arguments.size() > static_cast<std::size_t>(row.first)) {
+    context.hot_keys.note(arguments[static_cast<std::size_t>(row.first)],
+                          context.hot_bytes,
+                          kHotKeySample,
+                          context.runtime.now);
+  }
+  context.hot_bytes = 0;
   if (session.state.reply_mode == ReplyMode::Skip) {
     session.state.reply_mode = ReplyMode::On;
   }
@@ -269,110 +387,21 @@ Step handle(Context& context, Session& session, const resp::Request& request) {
   if (must_pause(context, session, *row)) {
     return Step::Wait;
   }
+  if (!session.lease_waits.empty()) {
+    skip_lease_waits(context, session, counts_as_write(*row));
+  }
   Step step = Step::Done;
   if (!refused(context, session, *row, request)) {
     step = needs_pinned(session, *row, request.arguments)
                ? handle_pinned(context, session, *row, request)
            : row->handling == Handling::Local ? handle_local(context, session, *row, request)
-                                              : forward(context, session, *row, request);
+                                              : serve(context, session, *row, request);
   }
   if (step == Step::Done) {
     note_handled(context, session, *row, request.arguments);
   }
   return step;
 }
-
-route::Route choose_node(Context& context,
-                         const Session& session,
-                         const CommandSpec& row,
-                         std::span<const std::string_view> arguments) {
-  const route::Topology& topology = *context.topology;
-  if (!row.has(command::kReadOnly)) {
-    return {topology.primary, route::RouteReason::Write};
-  }
-  const config::Reads reads = reads_of(context, session);
-  if (reads == config::Reads::Primary) {
-    return {topology.primary, route::RouteReason::ReadsPrimary};
-  }
-  if (!command::replica_safe(row, arguments)) {
-    return {topology.primary, route::RouteReason::NotReplicaSafe};
-  }
-  if (session.writes_in_flight() > 0 && topology.has_primary()) {
-    return {topology.primary, route::RouteReason::SessionWrite};
-  }
-  context.keys.clear();
-  if (command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown) {
-    return {topology.primary, route::RouteReason::NotReplicaSafe};
-  }
-  const auto is_recent = [&](const route::Node& node) {
-    return std::any_of(context.keys.begin(), context.keys.end(), [&](std::string_view key) {
-      return !context.shared.recent_writes.replica_may_serve(
-          route::RecentWrites::hash(key), node.caught_up_epoch, context.runtime.now);
-    });
-  };
-  const route::Route route = route::select_read(topology, reads, session.ref().index, is_recent);
-  if (route.reason == route::RouteReason::RecentWrite) {
-    context.runtime.metrics.reads_kept_on_primary.add();
-  }
-  return route;
-}
-
-namespace {
-
-// What was queued since MULTI counts as written while EXEC is in flight.
-void mark_transaction(Context& context, Session& session, upstream::SlotIndex index) {
-  upstream::Slot& slot = context.runtime.slots[index];
-  route::RecentWrites& recent = context.shared.recent_writes;
-  if (std::exchange(session.pinned.written_all, false)) {
-    slot.marks_all = true;
-    recent.begin_all();
-  }
-  if (!session.pinned.written.empty()) {
-    slot.marks_keys = true;
-    for (const std::uint64_t hash : session.pinned.written) {
-      recent.begin(hash);
-    }
-    context.written_keys[index] = std::exchange(session.pinned.written, {});
-  }
-}
-
-// Read-your-writes: the keys of a write count as written from now until its outcome is known.
-void mark_keys(Context& context, Session& session, upstream::SlotIndex index, const Outgoing& out) {
-  upstream::Slot& slot = context.runtime.slots[index];
-  context.keys.clear();
-  const bool hidden = out.announced > out.arguments.size() &&
-                      (out.row->rule != command::KeyRule::Range || out.row->last != out.row->first);
-  const bool unknown =
-      hidden || out.row->has(command::kUnknownKeys) ||
-      command::extract_keys(*out.row, out.arguments, context.keys) == command::KeyStatus::Unknown;
-  if (session.pinned.multi) {
-    session.pinned.written_all = session.pinned.written_all || unknown;
-    for (const std::string_view key : context.keys) {
-      session.pinned.written.push_back(route::RecentWrites::hash(key));
-    }
-    return;
-  }
-  if (out.purpose == upstream::Purpose::Exec) {
-    mark_transaction(context, session, index);
-    return;
-  }
-  route::RecentWrites& recent = context.shared.recent_writes;
-  if (unknown) {
-    slot.marks_all = true;
-    recent.begin_all();
-    return;
-  }
-  for (const std::string_view key : context.keys) {
-    slot.marks_keys = true;
-    slot.key_hash = route::RecentWrites::hash(key);
-    recent.begin(slot.key_hash);
-    if (context.keys.size() > 1) {
-      context.written_keys[index].push_back(slot.key_hash);
-    }
-  }
-}
-
-}  // namespace
 
 void send(Context& context,
           Session& session,
@@ -392,13 +421,12 @@ void send(Context& context,
   slot.silent = session.state.reply_mode != ReplyMode::On;
   slot.is_subscribe = out.is_subscribe;
   slot.confirmations = out.confirmations;
+  slot.flight = out.flight;
   slot.start = context.runtime.now;
   if (is_write) {
     session.last_write_node = connection.node();
-    if (context.shared.replica_reads) {
-      mark_keys(context, session, index, out);
-    }
   }
+  mark_request(context, session, index, out);
   if (&connection == session.pinned.connection) {
     ++session.pinned.in_flight;
   } else {
@@ -414,8 +442,16 @@ void send(Context& context,
   } else {
     context.runtime.deadlines.add(index);
   }
+  if (out.flight != 0) {
+    ++context.flights[out.flight].slots;
+  }
+  if (out.mget != nullptr) {
+    context.mgets[index] = *out.mget;
+  }
   if (!connection.send(index, out.frame)) {
     lose_unsent(context, connection, index);
+  } else if (is_write && context.rules->any_cache && !session.pinned.multi) {
+    publish_write(context, connection, out);
   }
 }
 

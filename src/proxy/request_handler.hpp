@@ -34,6 +34,17 @@ enum class Step : std::uint8_t {
                                        const command::CommandSpec& row,
                                        std::span<const std::string_view> arguments);
 
+// The same without a session, for reads of Pannier's own. `salt` chooses among equal nodes.
+[[nodiscard]] route::Route choose_read_node(Context& context,
+                                            config::Reads reads,
+                                            std::uint32_t salt,
+                                            const command::CommandSpec& row,
+                                            std::span<const std::string_view> arguments);
+// Where reads of a class go (behaviour 3.1); `session` may be null, `key_class` kNoClass.
+[[nodiscard]] config::Reads class_reads(const Context& context,
+                                        const Session* session,
+                                        policy::ClassId key_class);
+
 // Makes the slot of a request and hands it to the connection. False: the connection refused it; a
 // reply was given.
 struct Outgoing {
@@ -46,6 +57,8 @@ struct Outgoing {
   base::TimePoint due{};      // of DeadlineKind::Timed
   std::size_t announced = 0;  // of a large request: how many arguments it has in all
   std::uint32_t confirmations = 0;
+  const MgetFill* mget = nullptr;
+  std::uint32_t flight = 0;  // its reply may be kept and shared; 0: not
   bool is_subscribe = false;
 };
 
@@ -88,6 +101,12 @@ void wake_pinned_waiter(Context& context);
                                 Session& session,
                                 const command::CommandSpec& row,
                                 const resp::Request& request);
+
+// CL.THROTTLE goes where the session's writes go. REQUIRES: run_throttle found no fault in it.
+[[nodiscard]] Step send_throttle(Context& context,
+                                 Session& session,
+                                 const command::CommandSpec& row,
+                                 const resp::Request& request);
 
 // Error replies of Pannier's own, counted.
 void refuse(Context& context, Session& session, metrics::Refusal reason, std::string_view text);

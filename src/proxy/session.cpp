@@ -6,6 +6,7 @@
 #include "pannier/proxy/context.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "cached_reads.hpp"
 #include "request_handler.hpp"
 
 #include <sys/epoll.h>
@@ -131,6 +132,7 @@ std::size_t Session::process(std::string_view input) {
       continue;
     }
     const auto status = parse_batch(parser_, input.substr(used), context_.batch);
+    prefetch_batch(context_);
     used += handle_batch();
     if (waiting_ != Waiting::Nothing || closing_ || !transport_) {
       break;
@@ -159,6 +161,7 @@ std::size_t Session::handle_batch() {
     if (replies_.pending() >= kMaxPending || (i == 0 && output_is_full())) {
       waiting_ = Waiting::Output;
     }
+    context_.batch_index = i;
     if (waiting_ != Waiting::Nothing || handle(context_, *this, batch[i]) == Step::Wait) {
       parser_.reset();
       return used;
@@ -457,6 +460,7 @@ void Session::close(metrics::CloseReason reason) {
     context_.shared.monitors.fetch_sub(1);
   }
   drop_pinned(context_, *this);
+  forget_reads(context_, *this);
   context_.shared.sessions.fetch_sub(1);
   context_.sessions.remove(ref_);
 }
@@ -472,11 +476,11 @@ Binding& Session::other_binding(route::NodeId node) {
 }
 
 std::uint32_t Session::in_flight() const {
-  std::uint32_t sum = pinned.in_flight;
+  std::uint32_t sum = pinned.in_flight + static_cast<std::uint32_t>(lease_waits.size());
   for (const Binding& candidate : bindings) {
     sum += candidate.in_flight;
   }
-  return sum;
+  return sum + joined();
 }
 
 std::uint32_t Session::writes_in_flight() const {

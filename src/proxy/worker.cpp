@@ -5,6 +5,8 @@
 #include "pannier/proxy/context.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "cached_reads.hpp"
+#include "coherence.hpp"
 #include "gather.hpp"
 #include "introspection.hpp"
 #include "reply_router.hpp"
@@ -31,6 +33,7 @@ using std::chrono::milliseconds;
 // Deadlines are looked at this coarsely: one timer serves many requests.
 constexpr auto kTick = milliseconds(10);
 constexpr auto kHousekeeping = std::chrono::seconds(10);
+constexpr std::uint32_t kTouchEvery = 6;     // housekeepings
 constexpr std::size_t kWorthTrimming = 256;  // sessions
 
 }  // namespace
@@ -38,6 +41,9 @@ constexpr std::size_t kWorthTrimming = 256;  // sessions
 struct Worker::Impl final : net::TurnHooks {
   Impl(Shared& shared, std::uint32_t index) : timer(io), context(io, *this, router, shared, index) {
     router.bind(context);
+    if (index == 0) {
+      coherence = std::make_unique<Coherence>(context);
+    }
   }
 
   // A listening socket of this worker.
@@ -101,6 +107,9 @@ struct Worker::Impl final : net::TurnHooks {
     context.lanes.sweep();
     context.pinned.sweep();
     context.sessions.sweep();
+    if (coherence) {
+      coherence->tracking().sweep();
+    }
     context.runtime.metrics.output_bytes.set(
         static_cast<std::int64_t>(context.runtime.blocks.used_bytes()));
     arm_timer();
@@ -183,6 +192,13 @@ struct Worker::Impl final : net::TurnHooks {
     context.lanes.housekeep();
     context.pinned.housekeep();
     give_memory_back();
+    if (++housekeepings % kTouchEvery == 0) {
+      touch_hot_keys(context);
+    }
+    if (coherence) {
+      constexpr std::size_t kAtOnce = 10000;
+      context.shared.near_cache.expire_some(context.runtime.now, kAtOnce);
+    }
     context.runtime.timers.add(context.runtime.now + kHousekeeping, [this] { housekeep(); });
   }
 
@@ -235,9 +251,11 @@ struct Worker::Impl final : net::TurnHooks {
   std::optional<base::TimePoint> armed_for;
   ReplyRouter router;
   Context context;
+  std::unique_ptr<Coherence> coherence;  // on worker 0
   std::vector<std::unique_ptr<Acceptor>> acceptors;
   std::function<void()> drained;
   std::uint64_t closed_at_trim = 0;
+  std::uint32_t housekeepings = 0;
 };
 
 Worker::Worker(Shared& shared, std::uint32_t index)
@@ -245,6 +263,7 @@ Worker::Worker(Shared& shared, std::uint32_t index)
 
 Worker::~Worker() {
   impl_->acceptors.clear();
+  impl_->coherence.reset();
   impl_->context.lanes.close_all("shutting down");
   impl_->context.pinned.close_all("shutting down");
 }
@@ -252,7 +271,12 @@ Worker::~Worker() {
 void Worker::run() {
   const auto keep_running = boost::asio::make_work_guard(impl_->io);
   impl_->context.runtime.poller.start();
-  impl_->turn([this] { impl_->housekeep(); });
+  impl_->turn([this] {
+    impl_->housekeep();
+    if (impl_->coherence) {
+      impl_->coherence->set_rules();
+    }
+  });
   impl_->io.run();
 }
 
@@ -267,8 +291,11 @@ void Worker::post(std::function<void(Context&)> action) {
 }
 
 void Worker::set_topology(route::TopologyPtr topology) {
-  post([topology = std::move(topology)](Context& context) {
+  post([impl = impl_.get(), topology = std::move(topology)](Context& context) {
     context.topology = topology;
+    if (impl->coherence) {
+      impl->coherence->set_topology(topology);
+    }
     context.lanes.set_topology(topology);
     context.pinned.set_topology(topology);
     context.sessions.for_each([](Session& session) { session.wake(Waiting::Topology); });

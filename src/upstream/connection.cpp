@@ -38,6 +38,7 @@ metrics::NodeMetrics& Connection::metrics() {
 
 bool Connection::open(const route::Node& node) {
   node_name_ = node.name;
+  address_hash_ = node.address.hash();
   if (node.address.length == 0) {
     close_reason_ = node.last_error.empty() ? "its name is not resolved yet" : node.last_error;
     state_ = State::Closed;
@@ -53,7 +54,7 @@ bool Connection::open(const route::Node& node) {
   }
   transport_ = std::make_unique<net::SocketTransport>(descriptor);
   interest_ = EPOLLOUT;
-  runtime_.poller.add(descriptor, this, interest_);
+  runtime_.poller.add(descriptor, this, interest_, urgency_);
   open_timer_ =
       runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.connect, [this] {
         lose(state_ == State::Connecting ? "no connection within timeouts.connect"
@@ -206,7 +207,7 @@ void Connection::note_queued(Slot& slot) {
 void Connection::want(std::uint32_t interest) {
   if (interest != interest_) {
     interest_ = interest;
-    runtime_.poller.modify(transport_->descriptor(), this, interest);
+    runtime_.poller.modify(transport_->descriptor(), this, interest, urgency_);
   }
 }
 

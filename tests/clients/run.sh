@@ -60,6 +60,22 @@ upstream:
   nodes:
     - { address: "127.0.0.1:$primary", zone: a }
     - { address: "127.0.0.1:$replica", zone: b }
+policy: policy.yaml
+YAML
+  # Only for keys that the tests of many misses at once use.
+  cat >"$scratch/policy.yaml" <<YAML
+version: 1
+classes:
+  - name: herd
+    keys: ["herd:*"]
+    reads: primary
+    cache: { ttl: 30s }
+    miss: { lease: 20s, wait: 3s }
+  - name: held
+    keys: ["held:*"]
+    reads: primary
+    cache: { ttl: 30s }
+    miss: { lease: 20s, wait: 10s, pipelined: hold }
 YAML
   start_pannier "$scratch/pannier.yaml" "$port" "$probe"
   pannier=$last_pid

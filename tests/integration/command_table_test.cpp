@@ -76,7 +76,7 @@ std::string joined(const auto& parts) {
 
 // What Pannier adds, and the one flag that COMMAND hides.
 constexpr std::uint32_t kNotTold =
-    kHeavy | kReplicaSafe | kUnknownKeys | kContainer | kMayReplicate;
+    kHeavy | kReplicaSafe | kUnknownKeys | kContainer | kMayReplicate | kCacheable | kTypedReply;
 
 std::uint32_t told_flags(const redisReply& flags) {
   std::uint32_t bits = 0;

@@ -40,10 +40,16 @@ struct Response {
 
 using Handler = std::function<Response(const Request&)>;
 
+// To be called once, on the control thread, now or later.
+using Answer = std::function<void(Response)>;
+// Asks others first. Without an answer within kIdleSeconds the client is told 503.
+using LateHandler = std::function<void(const Request&, Answer)>;
+
 struct Route {
   std::string method;  // "GET" also serves HEAD
   std::string path;    // exact
   Handler handler;
+  LateHandler late = {};  // instead of `handler`
 };
 
 struct RouteTable {

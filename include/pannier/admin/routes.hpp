@@ -5,9 +5,11 @@
 #include "pannier/base/log.hpp"
 #include "pannier/metrics/snapshot.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // What the two ports answer. Data comes in by callbacks, which run on the control thread.
@@ -36,6 +38,15 @@ struct ListenerView {
   std::string note;  // "strong reads", "reads: same-zone"; may be empty
 };
 
+// A key that is asked for often.
+struct HotKeyView {
+  std::string name;  // as it may be shown: hashed, unless `show_keys` says otherwise
+  double per_second = 0;
+  std::uint64_t count = 0;
+  std::uint64_t error = 0;  // `count` is too high by at most so much
+  std::uint64_t bytes = 0;  // of replies from memory
+};
+
 struct AdminSources {
   base::Endpoint address;  // as configured: its host is a good Host header
   std::string token;       // empty: none is asked for
@@ -46,9 +57,17 @@ struct AdminSources {
   std::function<void()> refresh;  // ask the nodes again
   std::function<void()> drain;    // as SIGTERM
   std::function<void(base::LogLevel)> set_log_level;
+  // For a period ("10m") or "off"; false: it is neither, or too long.
+  std::function<bool(std::string_view period)> bypass;
+  // Answers on the control thread how many kept replies were removed.
+  std::function<void(std::vector<std::string> keys, std::function<void(std::size_t)> done)>
+      invalidate;
+  // Answers on the control thread, the most used first.
+  std::function<void(std::size_t most, std::function<void(std::vector<HotKeyView>)> done)> hot_keys;
 };
 
-// GET /, /topology, /stats, /config; POST /refresh, /drain, /log-level?level=LEVEL. A POST needs
+// GET /, /topology, /stats, /config, /hotkeys?count=N; POST /refresh, /drain,
+// /log-level?level=LEVEL, /bypass?for=PERIOD|off, /invalidate (keys, one per line). A POST needs
 // the header `X-Pannier: 1`, so that no web page can send one. With a token everything needs it;
 // without one the Host header must name this machine (a page that rebinds its DNS name does not).
 [[nodiscard]] RouteTable admin_routes(AdminSources sources);

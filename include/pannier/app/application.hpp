@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pannier/config/config.hpp"
+#include "pannier/config/policy.hpp"
 
 #include <memory>
 #include <string>
@@ -18,7 +19,7 @@ inline constexpr int kExitUsage = 2;   // bad options or configuration
 // caller's. Made once per process.
 class Application {
  public:
-  explicit Application(config::Config config);
+  Application(config::Config config, config::Policy policy);
   ~Application();
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;

@@ -18,6 +18,8 @@ struct SocketAddress {
   // "127.0.0.1:6379", "[::1]:6379", "unix:/path"
   [[nodiscard]] std::string to_string() const;
   [[nodiscard]] bool operator==(const SocketAddress& other) const;
+  // Equal addresses have equal hashes; never 0.
+  [[nodiscard]] std::uint64_t hash() const;
 
   // Numeric host only (no look-up); length 0 when `host` is not an address.
   static SocketAddress from_ip(std::string_view host, std::uint16_t port);

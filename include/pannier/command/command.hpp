@@ -37,6 +37,8 @@ enum Flag : std::uint32_t {
   kReplicaSafe = 1U << 21,  // behaviour 3.3: may be served by a replica
   kUnknownKeys = 1U << 22,  // may write keys that its arguments do not name (FLUSH*, SWAPDB, ...)
   kContainer = 1U << 23,    // has subcommands
+  kCacheable = 1U << 24,    // deterministic read of one key, its first argument: may be kept
+  kTypedReply = 1U << 25,   // encoded differently in RESP2 and RESP3, not only when it is null
 };
 
 // How Pannier serves a command; see src/README.md.

@@ -127,7 +127,7 @@ struct Config {
   Upstream upstream;
   std::vector<User> users;
   std::string service = "pannier";  // names its upstream connections
-  std::string policy;               // path, relative to the configuration file; empty: none
+  std::string policy;               // a file, as open() wants it; empty: none
   Slowlog slowlog;
   Log log;
 };

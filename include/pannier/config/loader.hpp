@@ -24,6 +24,7 @@ struct LoadResult {
   std::optional<Config> config;  // empty when `errors` is not
   std::vector<Issue> errors;     // all of them, in file order
   std::vector<Issue> warnings;
+  std::string policy;  // as in Config, but also when there are errors; empty: none, or unreadable
 };
 
 // What the loader asks of the machine; tests give their own.

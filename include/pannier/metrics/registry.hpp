@@ -3,7 +3,9 @@
 #include "pannier/metrics/snapshot.hpp"
 #include "pannier/metrics/worker_metrics.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +31,11 @@ class Registry {
   void set_command_names(std::vector<std::string_view> names);
   void set_facts(Facts facts);
   void set_draining(bool draining);
+  // By class id; may be set again when the policy changes. Classes beyond kMaxClasses are not
+  // counted and not shown.
+  void set_classes(std::vector<ClassFacts> classes);
+  // Asked at each snapshot, on the thread that takes it; `classes`: how many classes there are.
+  void set_near_cache_source(std::function<NearCacheState(std::size_t classes)> source);
 
   [[nodiscard]] Snapshot snapshot() const;
   // The text that Prometheus reads, format 0.0.4.

@@ -53,6 +53,45 @@ struct ProcessStats {
   std::uint64_t max_fds = 0;
 };
 
+// A class of the policy, by class id.
+struct ClassFacts {
+  std::string name;
+  bool cached = false;  // kept in memory, or observed as if it were; the others are not shown
+};
+
+// What a class takes in the near cache.
+struct ClassUse {
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t evictions = 0;
+  std::uint64_t expirations = 0;
+};
+
+// The rungs of coherence, by the names that upstream::to_string gives them.
+inline constexpr std::array<std::string_view, 5> kRungs{
+    "none", "resp3", "redirect", "channel", "ttl"};
+
+// How a node's changes are heard.
+struct NodeCoherence {
+  std::string rung = "none";  // one of kRungs
+  std::string reason;         // why it is no better one
+  std::uint64_t keys = 0;     // invalidated by pushes
+  std::uint64_t flushes = 0;
+  std::uint64_t losses = 0;
+  std::optional<double> canary_age_seconds;  // empty: none was heard yet
+  std::optional<double> canary_lag_seconds;  // empty: none of this sidecar's was heard yet
+};
+
+// The near cache at one moment; what it counts is in ClassTotals.
+struct NearCacheState {
+  std::uint64_t budget_bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t entries = 0;
+  double bypass_seconds = 0;         // left; 0: the near cache is used
+  std::vector<ClassUse> classes;     // by class id
+  std::vector<NodeCoherence> nodes;  // by node id; empty: no class is tracked
+};
+
 struct HistogramTotals {
   std::array<std::uint64_t, Histogram::kBoundsUs.size() + 1> buckets{};  // not cumulative
   std::uint64_t count = 0;
@@ -81,6 +120,40 @@ struct NodeTotals {
   std::array<std::int64_t, static_cast<std::size_t>(PinnedState::kCount)> pinned{};
 };
 
+// ClassMetrics, summed.
+struct ClassTotals {
+  std::string name;
+  std::uint64_t hits = 0;
+  std::uint64_t negative_hits = 0;
+  std::uint64_t stale_hits = 0;
+  std::uint64_t error_hits = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(Miss::kCount)> misses{};
+  std::uint64_t joins = 0;
+  std::uint64_t fills = 0;
+  std::uint64_t doomed = 0;
+  std::uint64_t too_large = 0;
+  std::uint64_t refreshes = 0;
+  std::uint64_t lease_grants = 0;
+  std::uint64_t lease_waits = 0;
+  std::array<std::uint64_t, static_cast<std::size_t>(LeaseEnd::kCount)> lease_ends{};
+  std::uint64_t invalidations = 0;
+  std::uint64_t shadow_hits = 0;
+  std::uint64_t shadow_misses = 0;
+  std::uint64_t shadow_stale = 0;
+  std::uint64_t sampled = 0;
+  std::uint64_t observed_stale = 0;
+  ClassUse use;
+
+  // Reads that were answered from memory while upstream was there: `error_hits` are misses first.
+  [[nodiscard]] std::uint64_t all_hits() const { return hits + negative_hits + stale_hits; }
+
+  [[nodiscard]] std::uint64_t all_misses() const;
+  // Empty while nothing was asked for.
+  [[nodiscard]] std::optional<double> hit_ratio() const;
+  // All counters and `use`; the name stays.
+  ClassTotals& operator+=(const ClassTotals& other);
+};
+
 // WorkerMetrics, summed.
 struct Totals {
   std::uint64_t sessions_accepted = 0;
@@ -101,6 +174,10 @@ struct Totals {
   std::uint64_t reads_kept_on_primary = 0;
   std::uint64_t turns = 0;
   std::uint64_t auth_ignored = 0;
+  std::vector<ClassTotals> classes;  // the cached ones, in the policy's order
+  HistogramTotals invalidation_lag;
+  HistogramTotals observed_stale_age;
+  std::uint64_t invalidated_keys = 0;
 };
 
 struct Snapshot {
@@ -110,6 +187,7 @@ struct Snapshot {
   std::uint64_t topology_generation = 0;
   std::vector<NodeState> nodes;  // nodes[i] goes with totals.nodes[i]
   std::size_t workers = 0;
+  NearCacheState near_cache;
   Totals totals;
 };
 
@@ -119,11 +197,18 @@ struct Snapshot {
                          std::span<const std::string_view> names,
                          std::size_t node_count);
 
+// The same of the cached classes. Both spans are by class id; what is missing in `uses` is 0.
+[[nodiscard]] std::vector<ClassTotals> sum_classes(std::span<const WorkerMetrics* const> workers,
+                                                   std::span<const ClassFacts> classes,
+                                                   std::span<const ClassUse> uses);
+
 [[nodiscard]] ProcessStats read_process_stats();
 
 // The label values: "max_clients", "not_sent", "idle".
 [[nodiscard]] std::string_view label_of(CloseReason reason);
 [[nodiscard]] std::string_view label_of(Refusal refusal);
 [[nodiscard]] std::string_view label_of(PinnedState state);
+[[nodiscard]] std::string_view label_of(Miss reason);
+[[nodiscard]] std::string_view label_of(LeaseEnd outcome);
 
 }  // namespace pannier::metrics

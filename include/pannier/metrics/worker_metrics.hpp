@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace pannier::metrics {
 
@@ -37,7 +38,52 @@ enum class PinnedState : std::uint8_t {
   kCount
 };
 
+// Why a read of a cached class was not answered from memory.
+enum class Miss : std::uint8_t {
+  Absent,      // not kept, expired or invalidated
+  Unproven,    // coherence with its node was lost
+  Bypass,      // PANNIER BYPASS
+  Strong,      // a listener that is strong
+  WriteBusy,   // a write to the key was in flight
+  Uncachable,  // a command that is never cached, or with several keys
+  kCount
+};
+
+// What became of a read that waited for a lease.
+enum class LeaseEnd : std::uint8_t {
+  Filled,     // the value came
+  TimedOut,   // nil after `wait`
+  Pipelined,  // nil, because its session sent another request
+  Passed,     // nil, because it became the holder
+  NoWait,     // nil at once: the key or its class stays unfilled
+  kCount
+};
+
+// What is counted per class of keys.
+struct ClassMetrics {
+  Counter hits;           // fresh, with a value
+  Counter negative_hits;  // fresh, "no such key"
+  Counter stale_hits;     // past its TTL, while it is refreshed
+  Counter error_hits;     // past its TTL or unproven, while upstream is away
+  std::array<Counter, static_cast<std::size_t>(Miss::kCount)> misses;
+  Counter joins;      // answered by another read's reply
+  Counter fills;      // replies that were kept
+  Counter doomed;     // not kept: invalidated, written to or flushed meanwhile
+  Counter too_large;  // not kept: over max_value
+  Counter refreshes;  // reads of Pannier's own, ahead of expiry or while stale
+  Counter lease_grants;
+  Counter lease_waits;
+  std::array<Counter, static_cast<std::size_t>(LeaseEnd::kCount)> lease_ends;
+  Counter invalidations;  // pushes for keys of the class; worker 0 only
+  Counter shadow_hits;    // mode: observe
+  Counter shadow_misses;
+  Counter shadow_stale;    // a would-be hit that differed from what upstream said
+  Counter sampled;         // hits that were compared with the primary
+  Counter observed_stale;  // and differed
+};
+
 inline constexpr std::size_t kMaxCommandRows = 640;
+inline constexpr std::size_t kMaxClasses = 1024;
 inline constexpr std::size_t kMaxNodes = 64;
 
 struct CommandMetrics {
@@ -81,6 +127,11 @@ struct WorkerMetrics {
   Counter reads_kept_on_primary;  // read-your-writes
   Counter turns;
   Counter auth_ignored;
+  std::unique_ptr<ClassMetrics[]> classes =
+      std::make_unique<ClassMetrics[]>(kMaxClasses);  // by class id
+  Histogram invalidation_lag;                         // canary sent to canary processed; worker 0
+  Histogram observed_stale_age;                       // of replies that the sampler found stale
+  Counter invalidated_keys;                           // by pushes; worker 0
 };
 
 }  // namespace pannier::metrics

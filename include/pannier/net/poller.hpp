@@ -19,6 +19,12 @@ class Pollable {
   ~Pollable() = default;
 };
 
+// Which of those that are ready in one turn come first.
+enum class Urgency : std::uint8_t {
+  Normal,
+  Urgent
+};
+
 // Called around everything that a worker does: one turn reads all that is ready, then flushes.
 class TurnHooks {
  public:
@@ -41,8 +47,15 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  void add(int descriptor, Pollable* pollable, std::uint32_t events);
-  void modify(int descriptor, Pollable* pollable, std::uint32_t events);
+  // `urgency` is told again with every change.
+  void add(int descriptor,
+           Pollable* pollable,
+           std::uint32_t events,
+           Urgency urgency = Urgency::Normal);
+  void modify(int descriptor,
+              Pollable* pollable,
+              std::uint32_t events,
+              Urgency urgency = Urgency::Normal);
   void remove(int descriptor, Pollable* pollable);
 
   // Starts waiting; goes on until the io_context stops.

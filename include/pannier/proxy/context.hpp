@@ -1,48 +1,83 @@
 #pragma once
 
+#include "pannier/cache/hot_keys.hpp"
+#include "pannier/cache/leases.hpp"
+#include "pannier/cache/near_cache.hpp"
 #include "pannier/command/learned.hpp"
 #include "pannier/config/config.hpp"
+#include "pannier/policy/rules.hpp"
+#include "pannier/proxy/flights.hpp"
 #include "pannier/proxy/session_table.hpp"
 #include "pannier/proxy/slowlog.hpp"
+#include "pannier/proxy/tracking_states.hpp"
 #include "pannier/resp/request_batch.hpp"
 #include "pannier/route/recent_writes.hpp"
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/lane_set.hpp"
 #include "pannier/upstream/pinned_pool.hpp"
 #include "pannier/upstream/runtime.hpp"
+#include "pannier/upstream/tracking.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace pannier::proxy {
 
 struct Context;
 
+// How a node's changes are heard just now; written by worker 0, read by all. `rung` is stored last.
+struct NodeTracking {
+  std::atomic<upstream::Rung> rung{upstream::Rung::None};
+  std::atomic<std::int64_t> redirect{0};  // CLIENT ID that OPTIN lanes point to
+  std::atomic<std::uint64_t> address{0};  // SocketAddress::hash of the server that is heard
+};
+
 // What all workers share; thread-safe. Owned by the application, outlives the workers.
 struct Shared {
   explicit Shared(const config::Config& configuration)
       : config(configuration),
-        recent_writes(configuration.upstream.read_your_writes) {}
+        recent_writes(configuration.upstream.read_your_writes),
+        near_cache(configuration.near_cache) {}
 
   const config::Config& config;
   route::RecentWrites recent_writes;
+  cache::NearCache near_cache;
+  std::unique_ptr<cache::NearCache> shadow;  // of classes that only observe; digests, no values
+  cache::Leases leases;
+  std::array<NodeTracking, cache::kMaxNodes> tracking;
+  TrackingStates tracking_states;
+  std::array<std::atomic<bool>, cache::kMaxClasses> optin{};  // classes that are tracked per key
+  std::atomic<std::int64_t> bypass_until{0};     // ticks of the clock; 0: the near cache is used
+  policy::RulesPtr rules = policy::compile({});  // what workers begin with
   std::atomic<std::uint64_t> next_session_id{1};
   std::atomic<std::uint32_t> sessions{0};  // of all workers, for maxclients
   std::atomic<std::uint32_t> monitors{0};  // sessions in MONITOR
   std::atomic<bool> draining{false};
-  bool replica_reads = false;  // some listener reads from replicas: writes must be remembered
+  // Some read may come from a replica or from memory: writes must be remembered. Never unset: what
+  // was begun must be ended.
+  std::atomic<bool> remember_writes{false};
+  std::vector<const metrics::WorkerMetrics*> metrics;  // of all workers, before they start
   std::string version;
   std::int64_t started_unix = 0;  // seconds
   // Asks the prober to look again at once.
   std::function<void()> refresh_topology;
   // Runs `action` on a worker's thread, within a turn.
   std::function<void(std::uint32_t worker, std::function<void(Context&)> action)> post;
+};
+
+// The key of a request of the running batch, hashed ahead of its turn.
+struct HashedKey {
+  const char* key = nullptr;  // where it lies; null: none
+  std::uint64_t hash = 0;
 };
 
 // What one worker has. Owned by the Worker, used on its thread only.
@@ -58,7 +93,12 @@ struct Context {
         runtime(io, hooks, everything.config),
         lanes(runtime, events_of_upstream),
         pinned(runtime, events_of_upstream),
-        slowlog(everything.config.slowlog.max_entries) {}
+        rules(everything.rules),
+        slowlog(everything.config.slowlog.max_entries),
+        hot_keys(kHotKeys),
+        random(worker_index + 1) {}
+
+  static constexpr std::size_t kHotKeys = 128;
 
   Shared& shared;
   const std::uint32_t worker;
@@ -68,13 +108,23 @@ struct Context {
   upstream::PinnedPool pinned;
   SessionTable sessions;
   route::TopologyPtr topology = std::make_shared<const route::Topology>();
+  policy::RulesPtr rules;
+  Flights flights;
+  LeaseWaits waits;
+  std::unordered_map<upstream::SlotIndex, MgetFill> mgets;
   command::LearnedCommands learned;
   Slowlog slowlog;
+  cache::HotKeys hot_keys;
+  std::uint64_t hot_bytes = 0;  // of the reply from memory that was given last
+  std::uint64_t random;         // of jitter and samples
+  std::uint32_t requests_to_sample = 0;
   resp::Limits limits;
   resp::RequestBatch batch;
-  std::vector<std::string_view> keys;  // scratch of one request
-  std::string text;                    // scratch of one request
-  std::string frame;                   // an inline request as an array
+  std::array<HashedKey, resp::RequestBatch::kCapacity> hashed_keys{};  // of `batch`
+  std::size_t batch_index = 0;                                         // of the running request
+  std::vector<std::string_view> keys;                                  // scratch of one request
+  std::string text;                                                    // scratch of one request
+  std::string frame;  // an inline request as an array
   // Key hashes of a write in flight that has several keys (RecentWrites).
   std::unordered_map<upstream::SlotIndex, std::vector<std::uint64_t>> written_keys;
   std::unordered_map<upstream::SlotIndex, std::string> learning;  // names asked for
@@ -82,6 +132,7 @@ struct Context {
   std::vector<upstream::SessionRef> unflushed;
   std::deque<upstream::SessionRef> pinned_waiters;
   std::unordered_map<const upstream::Connection*, upstream::SessionRef> pinned_owners;
+  std::unordered_set<const upstream::Connection*> scripted;  // were given CL.THROTTLE's script
   std::vector<std::uint32_t> known_databases{0};
   base::TimePoint paused_until{};  // CLIENT PAUSE
   bool pause_writes_only = false;

@@ -56,7 +56,7 @@ enum class LocalAction : std::uint8_t {
   ToUpstream,  // COMMAND*: ask upstream; `reply` is what to say when it is away
   Slowlog,     // SLOWLOG GET/LEN/RESET: see `text` (get|len|reset) and `number`
   Pannier,     // PANNIER *: the session dispatches on the subcommand
-  Throttle     // CL.THROTTLE: not available yet
+  Throttle     // CL.THROTTLE, whose words are right: the primary is asked
 };
 
 struct LocalResult {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pannier/base/byte_queue.hpp"
+#include "pannier/base/shared_bytes.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,22 @@ class ReplyQueue {
     add_held(place, bytes, last, out);
   }
 
+  // A whole reply, or the rest of one, as a reference: it is not copied while it waits, nor in
+  // `out` if it is long.
+  void add(std::uint32_t place, const base::SharedBytes& bytes, base::ByteQueue& out) {
+    if (place == head_ && !held_) {
+      out.append(bytes);
+      ++head_;
+      return;
+    }
+    add_held(place, bytes, out);
+  }
+
+  // The place that `open` gives next.
+  [[nodiscard]] std::uint32_t next_place() const { return next_; }
+
+  [[nodiscard]] bool is_newest(std::uint32_t place) const { return place + 1 == next_; }
+
   // Places that are not complete or wait for earlier ones.
   [[nodiscard]] std::uint32_t pending() const { return next_ - head_; }
 
@@ -43,10 +60,14 @@ class ReplyQueue {
  private:
   struct Held {
     std::string bytes;
+    base::SharedBytes rest;  // behind `bytes`
     bool complete = false;
   };
 
   void add_held(std::uint32_t place, std::string_view bytes, bool last, base::ByteQueue& out);
+  void add_held(std::uint32_t place, const base::SharedBytes& bytes, base::ByteQueue& out);
+  [[nodiscard]] Held& held(std::uint32_t place);
+  void release(base::ByteQueue& out);
 
   std::uint32_t next_ = 0;
   std::uint32_t head_ = 0;

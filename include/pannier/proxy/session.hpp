@@ -10,6 +10,7 @@
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/connection.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,6 +42,15 @@ struct Binding {
   std::uint32_t in_flight = 0;
   std::uint32_t writes = 0;
   upstream::Connection* lane = nullptr;
+};
+
+// A read of the session that is under way and shows a key of a cached class. `led`: it was sent on
+// the session's own lane, whose order it keeps; else it has joined and keeps none.
+struct Participation {
+  std::uint64_t hash = 0;    // of the key
+  std::uint32_t flight = 0;  // that answers it; 0: it is past the cache
+  std::uint32_t place = 0;
+  bool led = false;
 };
 
 // The exclusive connection of a session and what it holds there (behaviour §2).
@@ -103,9 +113,23 @@ class Session final : public net::Pollable {
   // Says something to a place in the reply order; `last` completes it.
   void reply(std::uint32_t place, std::string_view bytes, bool last = true);
 
+  // A whole reply as a counted reference.
+  void reply(std::uint32_t place, const base::SharedBytes& bytes) {
+    replies_.add(place, bytes, out_);
+    schedule_flush();
+  }
+
   // Takes a place and answers it at once; without a word while CLIENT REPLY says so.
   void answer(std::string_view bytes) {
     reply(replies_.open(), state.reply_mode == ReplyMode::On ? bytes : std::string_view{});
+  }
+
+  void answer(const base::SharedBytes& bytes) {
+    if (state.reply_mode == ReplyMode::On) {
+      reply(replies_.open(), bytes);
+    } else {
+      reply(replies_.open(), std::string_view{});
+    }
   }
 
   // Out of order: between replies.
@@ -120,6 +144,13 @@ class Session final : public net::Pollable {
   // Parsing goes on at the end of this turn's events, if it waits for `reason` (any, for Nothing).
   void wake(Waiting reason = Waiting::Nothing);
   void resume();
+
+  // The same for one that waits because too much is outstanding.
+  void wake_for_output() {
+    if (replies_.pending() < kMaxPending / 2) {
+      wake(Waiting::Output);
+    }
+  }
 
   void wait_for(Waiting reason) { waiting_ = reason; }
 
@@ -155,7 +186,15 @@ class Session final : public net::Pollable {
     return !bindings.empty() && bindings[0].node == node ? bindings[0] : other_binding(node);
   }
 
+  // Requests without an answer, wherever that comes from.
   [[nodiscard]] std::uint32_t in_flight() const;
+
+  // Reads among them that keep no order with what the session sends next.
+  [[nodiscard]] std::uint32_t joined() const {
+    return static_cast<std::uint32_t>(
+        std::count_if(reads.begin(), reads.end(), [](const auto& part) { return !part.led; }));
+  }
+
   [[nodiscard]] std::uint32_t writes_in_flight() const;
 
   [[nodiscard]] std::size_t output_bytes() const { return out_.size() + replies_.held_bytes(); }
@@ -169,6 +208,9 @@ class Session final : public net::Pollable {
   SessionState state;
   PinnedState pinned;
   std::vector<Binding> bindings;
+  std::vector<Participation> reads;
+  std::vector<std::uint64_t> lease_waits;  // tokens, see LeaseWaits
+  bool holds_lease = false;                // or did
   base::TimePoint heavy_until{};
   base::TimePoint wait_until{};  // of a bounded wait; zero: not started
   const command::CommandSpec* last_row = nullptr;

@@ -36,7 +36,7 @@ class ConnectionEvents {
 };
 
 // One upstream connection: a thin driver of Pipeline and the handshake over a non-blocking socket.
-// Owned by LaneSet (shared) or PinnedPool (exclusive); lives on its worker's thread.
+// Owned by LaneSet (shared), PinnedPool (exclusive) or Tracking; lives on its worker's thread.
 class Connection final : public net::Pollable, private ReplySink {
  public:
   enum class State : std::uint8_t {
@@ -55,6 +55,9 @@ class Connection final : public net::Pollable, private ReplySink {
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
+
+  // Its events are handled before those of others in a turn. To be called before `open`.
+  void make_urgent() { urgency_ = net::Urgency::Urgent; }
 
   // Starts to connect; false when that failed at once (`close_reason` says why; no event comes).
   [[nodiscard]] bool open(const route::Node& node);
@@ -94,6 +97,9 @@ class Connection final : public net::Pollable, private ReplySink {
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
 
   [[nodiscard]] const std::string& close_reason() const { return close_reason_; }
+
+  // SocketAddress::hash of where it is connected to.
+  [[nodiscard]] std::uint64_t address_hash() const { return address_hash_; }
 
   [[nodiscard]] std::int64_t upstream_id() const { return upstream_id_; }
 
@@ -142,11 +148,13 @@ class Connection final : public net::Pollable, private ReplySink {
   std::vector<Waiting> backlog_;
   State state_ = State::Connecting;
   std::uint32_t interest_ = 0;
+  net::Urgency urgency_ = net::Urgency::Normal;
   bool paused_ = false;
   bool flush_scheduled_ = false;
   bool over_high_water_ = false;
   bool feeding_ = false;  // the pipeline is on the stack: close waits until it is not
   std::int64_t upstream_id_ = 0;
+  std::uint64_t address_hash_ = 0;
   std::string refusal_;
   std::string close_reason_;
   base::TimerQueue::Id open_timer_{};

@@ -35,7 +35,11 @@ enum class Purpose : std::uint8_t {
   Blocking,  // it may take as long as it asked for
   Exec,      // the end of a transaction
   Learn,     // COMMAND INFO of a command that the table does not know
-  Tracking   // CLIENT TRACKING on a pinned connection
+  Tracking,  // CLIENT TRACKING on a pinned connection
+  Mget,      // its elements are kept one by one
+  FillTtl,   // PTTL behind a read whose reply is to be kept
+  Caching,   // CLIENT TRACKING or CLIENT CACHING before such a read
+  Throttle   // CL.THROTTLE: a script's reply becomes redis-cell's
 };
 
 enum class DeadlineKind : std::uint8_t {
@@ -65,6 +69,7 @@ struct Slot {
   bool started = false;             // a part of its reply was forwarded
   bool marks_keys = false;          // RecentWrites::begin was called: `end` is owed
   bool marks_all = false;           // the same for begin_all
+  bool shows_keys = false;          // a read past the near cache: what it kept of its keys goes
   bool in_backlog = false;          // waits for the connection's handshake: certainly not sent
   bool is_subscribe = false;        // completes after `confirmations` confirmations
   std::uint32_t confirmations = 0;  // still to come; 0 before the first: see Pipeline
@@ -73,6 +78,7 @@ struct Slot {
   std::uint64_t position = 0;       // of the request's bytes in the connection's stream
   std::uint64_t key_hash = 0;       // of a key, when marks_keys; several: see the worker's list
   base::TimePoint start{};
+  std::uint32_t flight = 0;          // its reply may be kept and shared (proxy/flights.hpp); 0: not
   SlotIndex next_in_line = kNoSlot;  // the connection's FIFO, or the slab's free list
   SlotIndex deadline_next = kNoSlot;
   SlotIndex deadline_previous = kNoSlot;

@@ -159,6 +159,11 @@ void PannierProcess::write_config(const PannierOptions& options) const {
   file << "probe: { address: \"127.0.0.1:" << probe_port_ << "\" }\nadmin: off\n"
        << "upstream: " << options.upstream << "\n"
        << options.rest << "\n";
+  if (options.policy) {
+    const std::filesystem::path policy = directory_ / "policy.yaml";
+    std::ofstream(policy) << *options.policy;
+    file << "policy: \"" << policy.string() << "\"\n";
+  }
 }
 
 bool PannierProcess::start_once() {
@@ -170,7 +175,8 @@ bool PannierProcess::start_once() {
       return false;
     }
     try {
-      const RawClient probe(port_, 1s);
+      const RawClient client(port_, 1s);
+      const RawClient probe(probe_port_, 1s);
       return !wait_for(pid_, 0ms);  // it may be somebody else who listens there
     } catch (const std::runtime_error&) {
       std::this_thread::sleep_for(3ms);

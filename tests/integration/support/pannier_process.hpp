@@ -16,6 +16,7 @@ struct PannierOptions {
   std::string upstream;                // the value of `upstream:`, in YAML
   std::string rest;                    // further lines at the top level
   std::vector<std::string> listeners;  // further entries of `listen:`; @DIR is the directory
+  std::optional<std::string> policy = std::nullopt;  // the text of policy.yaml
 };
 
 // `{ nodes: [...], more }` for the addresses.

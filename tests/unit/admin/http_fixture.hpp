@@ -104,6 +104,12 @@ class RawClient {
     return out;
   }
 
+  // True when something has come that was not received.
+  [[nodiscard]] bool has_input() const {
+    pollfd one{descriptor_, POLLIN, 0};
+    return !received_.empty() || ::poll(&one, 1, 0) > 0;
+  }
+
   // True when the server ends the connection within `timeout_ms`.
   bool ended(int timeout_ms = 8000) {
     while (receive_some(timeout_ms)) {

@@ -7,7 +7,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <string>
+#include <vector>
 
 using namespace pannier::admin;
 using pannier::base::Endpoint;
@@ -22,6 +25,8 @@ struct Calls {
   std::atomic<int> refresh{0};
   std::atomic<int> drain{0};
   std::atomic<int> level{-1};
+  std::vector<std::string> bypassed;
+  std::vector<std::string> invalidated;
 };
 
 AdminSources sources(Calls& calls, const std::string& token = "") {
@@ -42,6 +47,17 @@ AdminSources sources(Calls& calls, const std::string& token = "") {
   };
   out.set_log_level = [&calls](LogLevel level) {
     calls.level = static_cast<int>(level);
+  };
+  out.bypass = [&calls](std::string_view period) {
+    calls.bypassed.emplace_back(period);
+    return period == "10m" || period == "off";
+  };
+  out.invalidate = [&calls](std::vector<std::string> keys, std::function<void(std::size_t)> done) {
+    calls.invalidated = std::move(keys);
+    done(calls.invalidated.size());
+  };
+  out.hot_keys = [](std::size_t most, std::function<void(std::vector<HotKeyView>)> done) {
+    done(std::vector<HotKeyView>(std::min<std::size_t>(most, 3), {"#00ff", 2.5, 10, 1, 99}));
   };
   return out;
 }
@@ -112,6 +128,47 @@ TEST_CASE("admin_routes: the log's level is set by name") {
     CHECK(status_of(ask(server, "POST", std::string("/log-level") + query, kAction)) == 400);
   }
   CHECK(calls.level == static_cast<int>(LogLevel::Warn));
+}
+
+TEST_CASE("admin_routes: the near cache is bypassed for a period") {
+  Calls calls;
+  const RunningServer server(admin_routes(sources(calls)));
+  CHECK(status_of(ask(server, "POST", "/bypass?for=10m")) == 403);
+  CHECK(calls.bypassed.empty());
+  CHECK(body_of(ask(server, "POST", "/bypass?for=10m", kAction)) == "bypass 10m\n");
+  CHECK(body_of(ask(server, "POST", "/bypass?for=off", kAction)) == "bypass off\n");
+  CHECK(status_of(ask(server, "POST", "/bypass?for=ever", kAction)) == 400);
+  CHECK(status_of(ask(server, "POST", "/bypass", kAction)) == 400);
+  CHECK(calls.bypassed == std::vector<std::string>{"10m", "off", "ever", ""});
+}
+
+TEST_CASE("admin_routes: keys are invalidated, one per line of the body") {
+  Calls calls;
+  const RunningServer server(admin_routes(sources(calls)));
+  const auto post = [&](const std::string& body, const std::string& headers = kAction) {
+    RawClient client(server);
+    client.send("POST /invalidate HTTP/1.1\r\n" + headers +
+                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    return client.receive();
+  };
+  CHECK(body_of(post("product:1\nproduct 2\r\n\n")) == "removed 2\n");
+  CHECK(calls.invalidated == std::vector<std::string>{"product:1", "product 2\r"});
+  CHECK(body_of(post("one")) == "removed 1\n");
+  CHECK(status_of(post("")) == 400);
+  CHECK(status_of(post("\n\n")) == 400);
+  CHECK(status_of(post("k", kLocal)) == 403);
+  CHECK(calls.invalidated == std::vector<std::string>{"one"});
+}
+
+TEST_CASE("admin_routes: hot keys as many as are asked for") {
+  Calls calls;
+  const RunningServer server(admin_routes(sources(calls)));
+  const std::string one = R"({"key":"#00ff","per_second":2.5,"count":10,"error":1,"bytes":99})";
+  CHECK(body_of(ask(server, "GET", "/hotkeys?count=1")) == "[" + one + "]\n");
+  CHECK(body_of(ask(server, "GET", "/hotkeys")) == "[" + one + "," + one + "," + one + "]\n");
+  for (const char* query : {"0", "-1", "129", "x", ""}) {
+    CHECK(status_of(ask(server, "GET", std::string("/hotkeys?count=") + query)) == 400);
+  }
 }
 
 TEST_CASE("admin_routes: a rebound name is refused on every path") {

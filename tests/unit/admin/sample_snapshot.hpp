@@ -37,5 +37,17 @@ inline pannier::metrics::Snapshot sample_snapshot() {
   t.upstream_duration.count = 5'400'000;
   t.reads_same_zone = 4'700'000;
   t.reads_cross_zone = 111'478;
+  s.near_cache = {128U << 20U, 12U << 20U, 41'002, 0, {}, {}};
+  s.near_cache.nodes = {{"resp3", "", 812, 1, 2, 0.4, 0.0006},
+                        {"ttl", "resp3: <refused>", 0, 0, 0, std::nullopt, std::nullopt}};
+  t.invalidated_keys = 812;
+  t.classes.resize(2);
+  t.classes[0].name = "product";
+  t.classes[0].hits = 900'001;
+  t.classes[0].negative_hits = 20;
+  t.classes[0].misses[static_cast<std::size_t>(Miss::Absent)] = 99'999;
+  t.classes[0].lease_ends[static_cast<std::size_t>(LeaseEnd::Filled)] = 7;
+  t.classes[0].use = {11U << 20U, 40'000, 5, 6};
+  t.classes[1].name = "<price>";
   return s;
 }

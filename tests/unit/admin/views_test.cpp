@@ -28,11 +28,15 @@ TEST_CASE("views: topology tells what is known of each node") {
   CHECK(topology_json(sample_snapshot()) ==
         R"({"generation":12,"own_zone":"eu-west-1a","server_version":"7.0.15","nodes":[)"
         R"({"name":"cache-001:6379","role":"primary","zone":"eu-west-1a","up":true,"ready":true,)"
-        R"("lag_bytes":null,"rtt_seconds":0.00031,"last_error":""},)"
+        R"("lag_bytes":null,"rtt_seconds":0.00031,"last_error":"","coherence":{"rung":"resp3",)"
+        R"("reason":"","invalidated_keys":812,"flushes":1,"losses":2,"canary_age_seconds":0.4,)"
+        R"("canary_lag_seconds":0.0006}},)"
         R"({"name":"cache-002:6379","role":"replica","zone":"eu-west-1b","up":true,)"
-        R"("ready":false,"lag_bytes":5000000,"rtt_seconds":0.00082,"last_error":"lag unknown"},)"
+        R"("ready":false,"lag_bytes":5000000,"rtt_seconds":0.00082,"last_error":"lag unknown",)"
+        R"("coherence":{"rung":"ttl","reason":"resp3: <refused>","invalidated_keys":0,"flushes":0,)"
+        R"("losses":0,"canary_age_seconds":null,"canary_lag_seconds":null}},)"
         R"({"name":"<cache>-003:6379","role":"unknown","zone":"","up":false,"ready":false,)"
-        R"("lag_bytes":null,"rtt_seconds":null,"last_error":"refused\u000a"}]})"
+        R"("lag_bytes":null,"rtt_seconds":null,"last_error":"refused\u000a","coherence":null}]})"
         "\n");
 }
 
@@ -45,6 +49,47 @@ TEST_CASE("views: stats tell sessions, commands and nodes") {
   CHECK(contains(text, R"("not_sent":4)"));
 }
 
+TEST_CASE("views: stats tell the near cache by class") {
+  const auto text = stats_json(sample_snapshot(), Readiness::Ready);
+  CHECK(contains(
+      text,
+      R"("near_cache":{"budget_bytes":134217728,"used_bytes":12582912,"entries":41002,)"
+      R"("bypass_seconds":0,"invalidated_keys":812,"classes":{"product":{"hit_ratio":0.9)"));
+  CHECK(contains(text,
+                 R"("hits":900001,"negative_hits":20,"stale_hits":0,"error_hits":0,)"
+                 R"("misses":{"absent":99999,"unproven":0,)"));
+  CHECK(contains(text, R"("lease_ends":{"filled":7,"timed_out":0,)"));
+  CHECK(contains(text, R"("bytes":11534336,"entries":40000,"evictions":5,"expirations":6)"));
+  CHECK(contains(text, R"("<price>":{"hit_ratio":null)"));
+}
+
+TEST_CASE("views: hot keys are shown as they come") {
+  CHECK(hot_keys_json({}) == "[]\n");
+  CHECK(hot_keys_json({{"#0123", 12.5, 100, 3, 4096}, {"a\"b", 0, 1, 0, 0}}) ==
+        R"([{"key":"#0123","per_second":12.5,"count":100,"error":3,"bytes":4096},)"
+        R"({"key":"a\"b","per_second":0,"count":1,"error":0,"bytes":0}])"
+        "\n");
+}
+
+TEST_CASE("views: the status page shows classes, rungs and the bypass") {
+  auto snapshot = sample_snapshot();
+  const auto page = status_page(snapshot, page_sources());
+  CHECK(contains(page, "<h2>Near cache</h2>"));
+  CHECK(contains(page, "90.0 %"));
+  CHECK(contains(page, "41,002 in 12MiB of 128MiB"));
+  CHECK(contains(page, "&lt;price&gt;"));
+  CHECK(contains(page, ">resp3</span>"));
+  CHECK(contains(page, "title='resp3: &lt;refused&gt;'>ttl</span>"));
+  CHECK_FALSE(contains(page, "bypassed for"));
+  snapshot.totals.classes[1].shadow_hits = 3;
+  snapshot.totals.classes[1].shadow_misses = 1;
+  CHECK(contains(status_page(snapshot, page_sources()), "would be 75.0 %"));
+  snapshot.near_cache.bypass_seconds = 75;
+  CHECK(contains(status_page(snapshot, page_sources()), "bypassed for another 1 min 15 s"));
+  snapshot.totals.classes.clear();
+  CHECK_FALSE(contains(status_page(snapshot, page_sources()), "Near cache"));
+}
+
 TEST_CASE("views: the status page is one piece, escaped, and without secrets") {
   const auto page = status_page(sample_snapshot(), page_sources());
   CHECK(page.starts_with("<!doctype html>"));
@@ -53,7 +98,8 @@ TEST_CASE("views: the status page is one piece, escaped, and without secrets") {
   CHECK(contains(page, "4,812,334"));
   CHECK(contains(page, "&lt;cache&gt;-003:6379"));
   CHECK(contains(page, "unix:/run/&lt;x&gt;"));
-  for (const char* never : {"<cache>", "s3cret", "<script", "src=", "http://", "https://"}) {
+  for (const char* never :
+       {"<cache>", "<price>", "<refused>", "s3cret", "<script", "src=", "http://", "https://"}) {
     INFO(never);
     CHECK_FALSE(contains(page, never));
   }

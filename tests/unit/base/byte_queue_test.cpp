@@ -9,11 +9,12 @@
 
 using pannier::base::BlockPool;
 using pannier::base::ByteQueue;
+using pannier::base::SharedBytes;
 
 namespace {
 
 std::string all_of(const ByteQueue& queue, std::size_t offset = 0) {
-  std::vector<iovec> parts(1 + queue.size() / 1000);
+  std::vector<iovec> parts(3 + queue.size() / 1000);
   parts.resize(queue.gather(parts, offset));
   std::string out;
   for (const iovec& part : parts) {
@@ -24,6 +25,31 @@ std::string all_of(const ByteQueue& queue, std::size_t offset = 0) {
 }
 
 constexpr std::size_t kBlock = BlockPool::Block::capacity();
+constexpr std::size_t kReference = sizeof(BlockPool::Reference);
+constexpr std::size_t kLarge = 5000;  // a reference of this size is kept, not copied
+
+// Bytes whose owners can be counted: the test is one of them.
+struct Counted {
+  explicit Counted(const std::string& text)
+      : block(new (std::malloc(sizeof(pannier::base::SharedBlock) + text.size()))
+                  pannier::base::SharedBlock) {
+    char* data = reinterpret_cast<char*>(block + 1);
+    text.copy(data, text.size());
+    bytes = {data, text.size()};
+  }
+
+  ~Counted() { SharedBytes::release(*block); }
+
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+  [[nodiscard]] SharedBytes share() const { return {*block, bytes}; }
+
+  [[nodiscard]] std::uint32_t others() const { return block->references - 1; }
+
+  pannier::base::SharedBlock* block;
+  std::string_view bytes;
+};
 
 }  // namespace
 
@@ -97,6 +123,98 @@ TEST_CASE("byte_queue: a queue that dies gives its blocks back, trim frees them"
   pool.give(block);
 }
 
+TEST_CASE("byte_queue: a reference takes its place without a copy", "[base]") {
+  BlockPool pool;
+  ByteQueue queue(pool);
+  const Counted shared(std::string(kLarge, 's'));
+  queue.append("head");
+  queue.append(shared.share());
+  queue.append("tail");
+  REQUIRE(queue.size() == kLarge + 8);
+  REQUIRE(pool.used_bytes() == 2 * BlockPool::kBlockSize + kReference);
+  std::array<iovec, 4> parts{};
+  REQUIRE(queue.gather(parts) == 3);
+  REQUIRE(parts[1].iov_base == shared.bytes.data());
+  REQUIRE(parts[1].iov_len == kLarge);
+  REQUIRE(queue.gather(parts, 14) == 2);
+  REQUIRE(parts[0].iov_base == shared.bytes.data() + 10);
+  REQUIRE(all_of(queue) == "head" + std::string(shared.bytes) + "tail");
+}
+
+TEST_CASE("byte_queue: a reference is let go with its last byte", "[base]") {
+  BlockPool pool;
+  ByteQueue queue(pool);
+  const Counted shared(std::string(kLarge, 's'));
+  queue.append(shared.share());
+  queue.append(shared.share());
+  REQUIRE(shared.others() == 2);
+  queue.discard(kLarge - 1);
+  REQUIRE(shared.others() == 2);
+  REQUIRE(all_of(queue) == "s" + std::string(shared.bytes));
+  queue.discard(2);
+  REQUIRE(shared.others() == 1);
+  REQUIRE(pool.used_bytes() == kReference);
+  std::array<iovec, 2> parts{};
+  REQUIRE(queue.gather(parts) == 1);
+  REQUIRE(parts[0].iov_base == shared.bytes.data() + 1);
+  queue.discard(kLarge - 1);
+  REQUIRE(queue.empty());
+  REQUIRE(shared.others() == 0);
+  REQUIRE(pool.used_bytes() == 0);
+}
+
+TEST_CASE("byte_queue: few shared bytes are copied", "[base]") {
+  BlockPool pool;
+  ByteQueue queue(pool);
+  const Counted shared("shared");
+  queue.append("head ");
+  queue.append(shared.share());
+  queue.append(SharedBytes());
+  REQUIRE(shared.others() == 0);
+  REQUIRE(pool.used_bytes() == BlockPool::kBlockSize);
+  REQUIRE(all_of(queue) == "head shared");
+}
+
+TEST_CASE("byte_queue: nothing is appended to a reference, not even nothing", "[base]") {
+  BlockPool pool;
+  ByteQueue queue(pool);
+  queue.append(SharedBytes::copy_of(std::string(kLarge, 's')));
+  queue.append("");
+  REQUIRE(pool.used_bytes() == kReference);
+  queue.append("x");
+  REQUIRE(all_of(queue) == std::string(kLarge, 's') + "x");
+}
+
+TEST_CASE("byte_queue: a queue that dies lets its references go, the pool forgets them", "[base]") {
+  const Counted shared(std::string(kLarge, 's'));
+  BlockPool pool;
+  {
+    ByteQueue queue(pool);
+    for (int i = 0; i < 200; ++i) {  // more than the pool keeps
+      queue.append(shared.share());
+    }
+    REQUIRE(shared.others() == 200);
+    REQUIRE(pool.used_bytes() == 200 * kReference);
+  }
+  REQUIRE(shared.others() == 0);
+  REQUIRE(pool.used_bytes() == 0);
+  pool.trim();
+  ByteQueue queue(pool);
+  queue.append(shared.share());
+  REQUIRE(all_of(queue) == shared.bytes);
+}
+
+TEST_CASE("byte_queue: shared bytes outlive their maker in the queue", "[base]") {
+  BlockPool pool;
+  ByteQueue queue(pool);
+  {
+    const Counted shared(std::string(kLarge, 's'));
+    queue.append(shared.share());
+  }
+  queue.discard(1);
+  REQUIRE(all_of(queue) == std::string(kLarge - 1, 's'));
+}
+
 TEST_CASE("byte_queue: random use agrees with a string", "[base]") {
   std::minstd_rand random(7);
   const auto number = [&](std::size_t below) {
@@ -107,9 +225,12 @@ TEST_CASE("byte_queue: random use agrees with a string", "[base]") {
   std::string model;
   for (int i = 0; i < 5000; ++i) {
     if (number(2) == 0) {
-      const std::string piece(number(number(8) == 0 ? 40000 : 300),
-                              static_cast<char>('a' + number(26)));
-      queue.append(piece);
+      std::string piece(number(number(8) == 0 ? 40000 : 300), static_cast<char>('a' + number(26)));
+      if (number(2) == 0) {
+        queue.append(SharedBytes::copy_of(piece));
+      } else {
+        queue.append(piece);
+      }
       model += piece;
     } else {
       const std::size_t n = number(4) == 0 ? model.size() : number(model.size() + 1);

@@ -197,6 +197,44 @@ TEST_CASE("command table: scripts may write although the server does not flag th
   }
 }
 
+TEST_CASE("table: what may be kept is a deterministic read of its first argument") {
+  for (const CommandSpec& row : table()) {
+    INFO(row.name);
+    if (!row.has(kCacheable)) {
+      CHECK_FALSE(row.has(kTypedReply));
+      continue;
+    }
+    CHECK(row.has(kReadOnly));
+    CHECK(row.has(kReplicaSafe));
+    CHECK_FALSE(row.has(kWrite | kBlocking | kUnknownKeys | kMovableKeys));
+    CHECK(row.rule == KeyRule::Range);
+    CHECK(row.first == 1);
+  }
+  for (const char* never : {"srandmember",
+                            "randomkey",
+                            "ttl",
+                            "pttl",
+                            "expiretime",
+                            "hrandfield",
+                            "zrandmember",
+                            "scan",
+                            "hscan",
+                            "getex",
+                            "object|idletime",
+                            "xread",
+                            "eval_ro",
+                            "mget",
+                            "touch",
+                            "xinfo|stream",
+                            "hpttl",
+                            "dump"}) {
+    INFO(never);
+    const CommandSpec* row = find(std::string_view(never));
+    REQUIRE(row != nullptr);
+    CHECK_FALSE(row->has(kCacheable));
+  }
+}
+
 TEST_CASE("command table: arity is exact or a minimum", "[command]") {
   CHECK(arity_fits(row("get"), 2));
   CHECK_FALSE(arity_fits(row("get"), 1));

@@ -221,7 +221,20 @@ TEST_CASE("loader: a policy file must exist, and names start at the configuratio
   folder.write("policy.yaml", "version: 1\n");
   const auto result = load_file(file, fake_environment());
   REQUIRE(result.config);
-  CHECK(result.config->policy == "policy.yaml");
+  CHECK(result.config->policy == folder.path("policy.yaml"));
+  CHECK(result.policy == folder.path("policy.yaml"));
   CHECK(result.config->zone_file == folder.path("zone"));
   CHECK(result.config->memory_source == file + ":4");
+}
+
+TEST_CASE("loader: the policy file is told also when something else is wrong", "[config]") {
+  const Folder folder;
+  folder.write("pannier.yaml", "upstream: \"a:1\"\npolicy: policy.yaml\nworkers: 0\n");
+  folder.write("policy.yaml", "version: 1\n");
+  const auto file = folder.path("pannier.yaml");
+  const auto result = load_file(file, fake_environment());
+  CHECK(result.errors.size() == 1);
+  CHECK(result.policy == folder.path("policy.yaml"));
+  folder.write("pannier.yaml", "upstream: \"a:1\"\npolicy: gone.yaml\n");
+  CHECK(load_file(file, fake_environment()).policy.empty());
 }

@@ -1,5 +1,7 @@
 #include "pannier/config/describe.hpp"
 
+#include "pannier/config/policy_loader.hpp"
+
 #include "config_test_support.hpp"
 
 #include <catch2/catch.hpp>
@@ -50,4 +52,35 @@ TEST_CASE("describe: reads are named as in the file", "[config]") {
   CHECK(std::string(to_string(Reads::Replica)) == "replica");
   CHECK(std::string(to_string(Reads::SameZone)) == "same-zone");
   CHECK(std::string(to_string(Reads::Nearest)) == "nearest");
+}
+
+TEST_CASE("describe: a policy, class by class as it counts", "[config]") {
+  const auto policy = load_policy(R"(
+mode: observe
+defaults: { reads: nearest }
+classes:
+  - name: product
+    keys: ["product:*", "v?:product:*", a, b, c, d]
+    tier: application
+    mode: off
+    cache: { negative: 2s, refresh_ahead: 80%, stale_while_revalidate: 10s, stale_if_error: 5m,
+             mget: true, sample: 0.1% }
+    on_error: miss
+  - { name: price, keys: ["price:*"], cache: { ttl: 1s, coherence: ttl, mode: observe } }
+  - { name: stock, keys: ["stock:*"], tier: operational, on_error: stale }
+)")
+                          .policy;
+  REQUIRE(policy);
+  CHECK(describe(*policy) ==
+        Texts{"policy has 3 classes, mode observe, reads nearest",
+              "class product: product:* v?:product:* a b and 2 more; mode off; reads same-zone; "
+              "cache 30s tracking, negative 2s, values to 256KiB, refreshed after 80%, stale while "
+              "refreshed 10s, stale if error 5m, MGET too, 0.1% of hits compared; misses wait 50ms "
+              "for a lease of 2s; on error miss",
+              "class price: price:*; cache 1s ttl, values to 256KiB (observe)",
+              "class stock: stock:*; reads primary; not cached; on error stale",
+              "ACL upstream for the near cache: +client|tracking +info +ping +get +set +touch "
+              "~pannier:canary; without RESP3 also +subscribe &__redis__:invalidate; for pub/sub "
+              "instead of tracking +subscribe +publish &pannier:*"});
+  CHECK(describe(Policy{}) == Texts{"policy has 0 classes, mode enforce"});
 }

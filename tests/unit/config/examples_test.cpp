@@ -1,4 +1,5 @@
 #include "pannier/config/loader.hpp"
+#include "pannier/config/policy_loader.hpp"
 
 #include "config_test_support.hpp"
 #include "keys.hpp"
@@ -8,6 +9,7 @@
 #include <cctype>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 using namespace pannier::config;  // NOLINT(google-build-using-namespace)
 
@@ -54,10 +56,23 @@ TEST_CASE("examples: all load without errors or warnings", "[config]") {
   }
 }
 
-TEST_CASE("examples: pannier.yaml shows every key with its default", "[config]") {
-  const auto text = text_of(kFolder + "pannier.yaml");
+TEST_CASE("examples: policies load without errors or warnings", "[config]") {
+  for (const auto* name : {"policy.yaml", "examples/policy-minimal.yaml"}) {
+    INFO(name);
+    const auto result = load_policy_file(kFolder + name);
+    CHECK(texts(result.errors) == Texts{});
+    CHECK(texts(result.warnings) == Texts{});
+    CHECK(result.policy);
+    CHECK(is_policy_file(kFolder + name));
+  }
+}
+
+TEST_CASE("examples: pannier.yaml and policy.yaml show every key with its default", "[config]") {
+  const auto [file, table] =
+      GENERATE(std::pair("pannier.yaml", &config_keys()), std::pair("policy.yaml", &policy_keys()));
+  const auto text = text_of(kFolder + file);
   REQUIRE_FALSE(text.empty());
-  for (const auto& key : keys()) {
+  for (const auto& key : table->rows()) {
     if (key.path.empty() || key.path.ends_with("[]") || key.type == Type::Refused) {
       continue;
     }
@@ -106,12 +121,32 @@ TEST_CASE("examples: the values of pannier.yaml are those of the smallest file",
   CHECK(a.allow_monitor == b.allow_monitor);
 }
 
+TEST_CASE("examples: a class that says all defaults is one that says nothing", "[config]") {
+  const auto policy = load_policy_file(kFolder + "policy.yaml").policy;
+  REQUIRE(policy);
+  CHECK(policy->mode == Policy{}.mode);
+  CHECK_FALSE(policy->reads);
+  auto product = policy->classes.at(0);
+  CHECK(product.mode == PolicyClass{}.mode);
+  // What the example sets on purpose, beside the commented default.
+  product.cache.value().refresh_ahead = 0;
+  product.cache->stale_while_revalidate = {};
+  product.cache->stale_if_error = {};
+  const auto plain = load_policy("classes: [{ name: a, keys: [a], tier: application }]").policy;
+  REQUIRE(plain);
+  CHECK(product.cache == plain->classes.at(0).cache);
+  CHECK(product.miss == plain->classes.at(0).miss);
+  CHECK(product.reads == plain->classes.at(0).reads);
+}
+
 TEST_CASE("keys: every row has help, one path, and a store unless it is refused", "[config]") {
-  for (const auto& key : keys()) {
-    INFO(key.path);
-    CHECK_FALSE(key.help.empty());
-    CHECK(find_key(key.path) == &key);
-    CHECK((key.store != nullptr || key.type == Type::Refused || key.path.empty()));
-    CHECK(key.min <= key.max);
+  for (const auto* table : {&config_keys(), &policy_keys()}) {
+    for (const auto& key : table->rows()) {
+      INFO(key.path);
+      CHECK_FALSE(key.help.empty());
+      CHECK(table->find(key.path) == &key);
+      CHECK((key.store != nullptr || key.type == Type::Refused || key.path.empty()));
+      CHECK(key.min <= key.max);
+    }
   }
 }

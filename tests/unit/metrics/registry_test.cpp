@@ -21,6 +21,8 @@ struct Fixture {
   // On the heap: tens of kilobytes each.
   std::unique_ptr<WorkerMetrics> a = std::make_unique<WorkerMetrics>();
   std::unique_ptr<WorkerMetrics> b = std::make_unique<WorkerMetrics>();
+  NearCacheState state;
+  std::size_t asked_classes = 0;
 
   Fixture() {
     registry.add_worker(a.get());
@@ -32,6 +34,21 @@ struct Fixture {
     NodeState primary{"one:6379", "eu-1a", "primary", true, true, std::nullopt, 0.000250, ""};
     NodeState replica{"two:6379", "", "replica", true, false, 4096, std::nullopt, "link down"};
     registry.set_nodes({primary, replica}, 7);
+  }
+
+  // Two cached classes with one between them that is not; both nodes are listened to.
+  void set_near_cache() {
+    registry.set_classes({{"product", true}, {"cart", false}, {"price", true}});
+    registry.set_near_cache_source([this](std::size_t classes) {
+      asked_classes = classes;
+      return state;
+    });
+    state.budget_bytes = 1000;
+    state.used_bytes = 600;
+    state.entries = 7;
+    state.classes = {{400, 4, 2, 1}, {9, 9, 9, 9}, {200, 3, 0, 5}};
+    state.nodes.resize(2);
+    state.nodes[0] = {"resp3", "", 12, 1, 3, 0.25, 0.0004};
   }
 
   [[nodiscard]] Exposition scrape() const { return Exposition::parse(registry.serialize()); }
@@ -47,11 +64,15 @@ TEST_CASE("registry: without workers and nodes the text is valid") {
   CHECK(text.value("pannier_client_connections") == 0);
   CHECK_FALSE(text.has("pannier_upstream_up"));
   CHECK_FALSE(text.has("pannier_commands_total"));
+  CHECK(text.value("pannier_near_cache_budget_bytes") == 0);
+  CHECK_FALSE(text.has("pannier_near_cache_hits_total"));
+  CHECK_FALSE(text.has("pannier_coherence_rung"));
 }
 
 TEST_CASE("registry: every family has one HELP and one TYPE, and no sample comes twice") {
   Fixture f;
   f.set_two_nodes();
+  f.set_near_cache();
   f.a->commands[0].requests.add();
   const auto text = f.scrape();
   CHECK(text.faults.empty());

@@ -67,7 +67,7 @@ TEST_CASE("local_commands: HELP is an array of lines", "[proxy]") {
   CHECK(client.ends_with("+HELP\r\n+    Prints this help.\r\n"));
   CHECK(session.say({"SLOWLOG", "HELP"}).starts_with("*12\r\n"));
   CHECK(session.say({"COMMAND", "HELP"}).starts_with("*21\r\n"));
-  CHECK(session.say({"PANNIER", "help"}).starts_with("*11\r\n+PANNIER <subcommand>"));
+  CHECK(session.say({"PANNIER", "help"}).starts_with("*19\r\n+PANNIER <subcommand>"));
 }
 
 TEST_CASE("local_commands: to a client this is a lone primary", "[proxy]") {
@@ -133,6 +133,21 @@ TEST_CASE("local_commands: Pannier's own commands go to the session", "[proxy]")
         "-ERR wrong number of arguments for 'pannier|explain' command\r\n");
   CHECK(session.say({"PANNIER", "FOO"}) == "-ERR unknown subcommand 'FOO'. Try PANNIER HELP.\r\n");
   CHECK(session.run({"CL.THROTTLE", "k", "1", "1", "1"}).action == LocalAction::Throttle);
+}
+
+TEST_CASE("local_commands: CL.THROTTLE is checked before the primary is asked", "[proxy]") {
+  LocalSession session;
+  CHECK(session.run({"cl.throttle", "k", "+0", "1000000", "01", "0"}).action ==
+        LocalAction::Throttle);
+  const std::string usage =
+      "-Cell error: Usage: cl.throttle <key> <max_burst> <count per period> <period> "
+      "[<quantity>]\r\n";
+  CHECK(session.say({"CL.THROTTLE", "k", "1", "1"}) == usage);
+  CHECK(session.say({"CL.THROTTLE", "k", "1", "1", "1", "1", "1"}) == usage);
+  CHECK(session.say({"CL.THROTTLE", "k", "1", "1", "x\r\ny"}) ==
+        "-Cell error: Couldn't parse as integer: x  y\r\n");
+  CHECK(session.say({"CL.THROTTLE", "k", "1", "0", "1"}) ==
+        "-Cell error: Zero rates are not supported\r\n");
 }
 
 TEST_CASE("local_commands: COMMAND asks upstream and has an answer of its own", "[proxy]") {

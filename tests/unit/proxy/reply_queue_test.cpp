@@ -9,6 +9,7 @@
 
 using pannier::base::BlockPool;
 using pannier::base::ByteQueue;
+using pannier::base::SharedBytes;
 using pannier::proxy::ReplyQueue;
 
 namespace {
@@ -23,6 +24,15 @@ struct Replies {
 
   void add(std::uint32_t place, std::string_view text, bool last = true) {
     queue.add(place, text, last, bytes);
+  }
+
+  void add_shared(std::uint32_t place, const SharedBytes& text) { queue.add(place, text, bytes); }
+
+  // Whether the bytes that left at `offset` are those of `text`, not a copy.
+  [[nodiscard]] bool left_as_reference(const SharedBytes& text, std::size_t offset) const {
+    std::vector<iovec> parts(1);
+    return bytes.gather(parts, offset) == 1 && parts[0].iov_base == text.view().data() &&
+           parts[0].iov_len == text.view().size();
   }
 
   BlockPool pool;
@@ -69,11 +79,17 @@ class Model {
 
   void say(std::size_t which) {
     const std::uint32_t place = open_[which];
-    const bool last = number(2) == 0;
-    const std::string text(number(4) == 0 ? 0 : number(100), static_cast<char>('a' + place % 26));
+    const bool shared = number(4) == 0;
+    const bool last = shared || number(2) == 0;
+    const std::size_t most = shared && number(4) == 0 ? 6000 : 100;
+    const std::string text(number(4) == 0 ? 0 : number(most), static_cast<char>('a' + place % 26));
     places_[place].said += text;
     places_[place].complete = last;
-    replies_.add(place, text, last);
+    if (shared) {
+      replies_.add_shared(place, SharedBytes::copy_of(text));
+    } else {
+      replies_.add(place, text, last);
+    }
     if (last) {
       open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(which));
     }
@@ -156,6 +172,47 @@ TEST_CASE("reply_queue: a silent place gets no bytes and holds nobody up", "[pro
   replies.add(b, "b");
   replies.add(a, "");
   REQUIRE(replies.out() == "b");
+}
+
+TEST_CASE("reply_queue: a reference at the head leaves at once, without a copy", "[proxy]") {
+  Replies replies;
+  const SharedBytes text = SharedBytes::copy_of(std::string(5000, 's'));
+  const auto a = replies.queue.open();
+  replies.add_shared(a, text);
+  REQUIRE(replies.left_as_reference(text, 0));
+  REQUIRE(replies.queue.pending() == 0);
+  REQUIRE(replies.queue.held_bytes() == 0);
+}
+
+TEST_CASE("reply_queue: a reference that comes early is held as one", "[proxy]") {
+  Replies replies;
+  const SharedBytes text = SharedBytes::copy_of(std::string(5000, 's'));
+  const auto a = replies.queue.open();
+  const auto b = replies.queue.open();
+  const auto c = replies.queue.open();
+  replies.add_shared(b, text);
+  replies.add(c, "c");
+  REQUIRE(replies.out().empty());
+  REQUIRE(replies.queue.held_bytes() == 5001);
+  REQUIRE(replies.queue.pending() == 3);
+  replies.add(a, "aa");
+  REQUIRE(replies.out() == "aa" + std::string(text.view()) + "c");
+  REQUIRE(replies.left_as_reference(text, 2));
+  REQUIRE(replies.queue.held_bytes() == 0);
+  REQUIRE(replies.queue.pending() == 0);
+}
+
+TEST_CASE("reply_queue: a reference can be the rest of a reply", "[proxy]") {
+  Replies replies;
+  const SharedBytes text = SharedBytes::copy_of(std::string(5000, 's'));
+  const auto a = replies.queue.open();
+  const auto b = replies.queue.open();
+  replies.add(b, "b:", false);
+  replies.add_shared(b, text);
+  replies.add(a, "a:", false);
+  REQUIRE(replies.out() == "a:");
+  replies.add_shared(a, text);
+  REQUIRE(replies.out() == "a:" + std::string(text.view()) + "b:" + std::string(text.view()));
 }
 
 TEST_CASE("reply_queue: random completion in parts agrees with a simple model", "[proxy]") {

@@ -22,7 +22,6 @@ namespace pannier::proxy {
 class Sessions final : public net::TurnHooks {
  public:
   Sessions() {
-    config.memory = 256 * 1024 * 1024;
     config.listen.emplace_back();
     router.bind(context);
   }
@@ -75,7 +74,7 @@ class Sessions final : public net::TurnHooks {
     client = -1;
   }
 
-  config::Config config;
+  config::Config config = sized();  // before what is made of it
   boost::asio::io_context io{1};
   Shared shared{config};
   ReplyRouter router;
@@ -83,6 +82,13 @@ class Sessions final : public net::TurnHooks {
   int client = -1;  // the other end of the session made last
 
  private:
+  [[nodiscard]] static config::Config sized() {
+    config::Config out;
+    out.memory = 256 * 1024 * 1024;
+    out.near_cache = 1024 * 1024;
+    return out;
+  }
+
   std::vector<int> clients_;
 };
 

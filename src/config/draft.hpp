@@ -1,0 +1,34 @@
+#pragma once
+
+#include "pannier/config/config.hpp"
+#include "pannier/config/policy.hpp"
+
+#include "faults.hpp"
+
+#include <string>
+#include <vector>
+
+namespace pannier::config {
+
+// A setting that is `auto` until the whole file is read.
+struct Automatic {
+  bool is_auto = true;
+  Place place;  // line 0: the file does not mention it
+};
+
+// What a file says, in the making, and what the last checks need to know of it.
+struct Draft {
+  Faults* faults = nullptr;
+
+  Config config;  // of pannier.yaml
+  bool kind_given = false;
+  Automatic workers{false, {}};
+  Automatic memory;
+  Automatic near_cache;
+  std::vector<std::string> node_paths;  // beside config.upstream.nodes
+
+  Policy policy;                     // of policy.yaml
+  OnError on_error = OnError::Fail;  // of classes that do not say it themselves
+};
+
+}  // namespace pannier::config

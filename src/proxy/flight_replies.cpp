@@ -1,0 +1,488 @@
+#include "pannier/base/bytes.hpp"
+#include "pannier/resp/reply_writer.hpp"
+
+#include "cached_reads.hpp"
+#include "introspection.hpp"
+#include "request_handler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+// What comes back for a flight: its askers are answered, its reply is kept.
+namespace pannier::proxy {
+namespace {
+
+using metrics::ClassMetrics;
+
+ClassMetrics& metrics_of(Context& context, const Flight& flight) {
+  return context.runtime.metrics.classes[flight.key_class];
+}
+
+bool is_nil(std::string_view reply) {
+  return reply == "$-1\r\n" || reply == "_\r\n";
+}
+
+// Refusals that say nothing about the key: upstream cannot serve now.
+bool says_away(std::string_view reply) {
+  return reply.starts_with("-LOADING") || reply.starts_with("-MASTERDOWN") ||
+         reply.starts_with("-CLUSTERDOWN");
+}
+
+// Shorter by a random part of the class's jitter, so that what was filled together does not expire
+// together (§1.5: jitter only downwards).
+base::Duration jittered(Context& context, base::Duration life, std::uint32_t percent) {
+  context.random = context.random * 6364136223846793005ULL + 1442695040888963407ULL;
+  const auto part = static_cast<std::int64_t>(context.random >> 40U) % 1000;
+  return life - life / 1000 * part / 100 * percent;
+}
+
+void install(Context& context,
+             Flight& flight,
+             std::string_view bytes,
+             base::Duration life,
+             base::Duration jitterable) {
+  const config::CacheRules& rules = *flight.rule().cache;
+  cache::NearCache::Reply reply;
+  reply.node = static_cast<cache::NodeIndex>(flight.node);
+  reply.key_class = flight.key_class;
+  reply.tracked = flight.tracked;
+  reply.negative = bytes.empty();
+  reply.bytes = bytes;
+  life = std::min(life, jittered(context, jitterable, rules.jitter));
+  reply.life.fresh_until = flight.sent + life;
+  reply.life.keep_until =
+      reply.life.fresh_until + std::max(rules.stale_while_revalidate, rules.stale_if_error);
+  reply.life.refresh_at = rules.refresh_ahead == 0 ? base::TimePoint::max()
+                                                   : flight.sent + life / 100 * rules.refresh_ahead;
+  ClassMetrics& metrics = metrics_of(context, flight);
+  switch (context.shared.near_cache.install(
+      flight.read().query, flight.ticket, reply, context.runtime.now)) {
+    case cache::Kept::Yes:
+      metrics.fills.add();
+      break;
+    case cache::Kept::Doomed:
+    case cache::Kept::Incoherent:
+      metrics.doomed.add();
+      break;
+    case cache::Kept::TooLarge:
+    case cache::Kept::Full:
+      metrics.too_large.add();
+      break;
+  }
+}
+
+// What an absent key is answered with: an empty collection or text, 0, "none", or an array of
+// nothing else.
+bool says_absent(std::string_view reply) {
+  static constexpr std::array<std::string_view, 9> kNothing{"$0\r\n\r\n",
+                                                            "$-1\r\n",
+                                                            "*-1\r\n",
+                                                            "_\r\n",
+                                                            "*0\r\n",
+                                                            "%0\r\n",
+                                                            "~0\r\n",
+                                                            ":0\r\n",
+                                                            "+none\r\n"};
+  if (reply.front() == '*') {
+    reply.remove_prefix(reply.find('\n') + 1);
+  }
+  while (!reply.empty()) {
+    const auto* const found =
+        std::find_if(kNothing.begin(), kNothing.end(), [reply](std::string_view nothing) {
+          return reply.starts_with(nothing);
+        });
+    if (found == kNothing.end()) {
+      return false;
+    }
+    reply.remove_prefix(found->size());
+  }
+  return true;
+}
+
+// The key's own TTL came behind the reply: now it is known how long that may be kept. With no key
+// at all, a reply with a value is of one that has ended between the two.
+void fill(Context& context, Flight& flight, std::string_view ttl_reply) {
+  if (!flight.keep || !flight.answered || flight.reply.empty() || !ttl_reply.starts_with(':')) {
+    return;
+  }
+  const config::CacheRules& rules = *flight.rule().cache;
+  const std::int64_t ttl = base::parse_int(ttl_reply.substr(1, ttl_reply.size() - 3)).value_or(0);
+  if (ttl == -1) {
+    install(context, flight, flight.reply, rules.ttl, rules.ttl);
+  } else if (ttl == -2 && rules.negative.count() > 0 && says_absent(flight.reply)) {
+    install(context, flight, flight.reply, rules.negative, rules.negative);
+  } else if (ttl > 0) {
+    install(context, flight, flight.reply, std::chrono::milliseconds(ttl), rules.ttl);
+  }
+}
+
+void compare_sample(Context& context, const Flight& flight, std::string_view whole) {
+  const bool changed = cache::NearCache::hash(whole) != flight.digest;
+  if (changed && context.shared.near_cache.may_join(flight.ticket, flight.hash)) {
+    metrics_of(context, flight).observed_stale.add();
+    context.runtime.metrics.observed_stale_age.observe(flight.hit_age);
+  }
+}
+
+// What the cache would have kept, by its digest, and whether it would have answered rightly.
+void note_shadow(Context& context, Flight& flight, std::string_view whole) {
+  const std::uint64_t digest = cache::NearCache::hash(whole);
+  if (flight.digest != 0) {
+    if (digest != flight.digest) {
+      metrics_of(context, flight).shadow_stale.add();
+    }
+    return;
+  }
+  const config::CacheRules& rules = *flight.rule().cache;
+  if (!flight.keep || is_nil(whole) || whole.size() > rules.max_value) {
+    return;
+  }
+  cache::NearCache::Reply reply;
+  reply.node = static_cast<cache::NodeIndex>(flight.node);
+  reply.key_class = flight.key_class;
+  reply.tracked = flight.tracked;
+  reply.bytes = {reinterpret_cast<const char*>(&digest), sizeof(digest)};
+  reply.charge_as = whole.size();
+  reply.life.fresh_until = reply.life.keep_until = flight.sent + rules.ttl;
+  reply.life.refresh_at = base::TimePoint::max();
+  static_cast<void>(context.shared.shadow->install(
+      flight.read().query, flight.ticket, reply, context.runtime.now));
+}
+
+void answer_joiners(Context& context, Flights::Id id, std::string_view whole) {
+  Flight& flight = context.flights[id];
+  base::SharedBytes shared;
+  if (whole.size() > cache::NearCache::kCopyUpTo && !flight.joiners.empty()) {
+    shared = base::SharedBytes::copy_of(whole);
+  }
+  for (const Asker& asker : std::exchange(flight.joiners, {})) {
+    leave_flight(context, asker);
+    if (asker.wait != 0 && !end_lease_wait(context, asker.wait, metrics::LeaseEnd::Filled)) {
+      continue;
+    }
+    if (shared.empty()) {
+      answer_asker(context, asker, whole);
+    } else {
+      answer_asker(context, asker, shared);
+    }
+  }
+}
+
+bool leases_apply(const Flight& flight) {
+  static const command::CommandSpec* const kGet = command::find("get");
+  const auto& miss = flight.rule().miss;
+  return flight.row == kGet && miss && miss->lease.count() > 0;
+}
+
+// Upstream has just said something else that is not kept: what is, stale perhaps, must not be
+// served after it.
+void drop_kept(Context& context, const Flight& flight) {
+  cache::NearCache& cache = context.shared.near_cache;
+  const bool kept = static_cast<bool>(cache.find(flight.read().query, context.runtime.now));
+  if (kept) {
+    cache.invalidate(flight.hash);
+  }
+}
+
+// Keeps that there is no such key, where the class says for how long.
+void keep_absence(Context& context, Flight& flight) {
+  const auto negative = flight.rule().cache->negative;
+  if (flight.keep && negative.count() > 0) {
+    install(context, flight, {}, negative, negative);
+  } else {
+    drop_kept(context, flight);
+  }
+  flight.keep = false;
+}
+
+// Nobody has the key: one of the askers fills it. That it is missing is remembered only when nobody
+// is expected to.
+void settle_absence(Context& context, Flights::Id id, const Asker& leader) {
+  Flight& flight = context.flights[id];
+  std::vector<Asker> askers = std::exchange(flight.joiners, {});
+  if (leader.session.generation != 0) {
+    askers.insert(askers.begin(), leader);
+  }
+  bool filled = false;
+  for (const Asker& asker : askers) {
+    leave_flight(context, asker);
+    filled = settle_nil(context, flight, asker) || filled;
+  }
+  if (!filled) {
+    keep_absence(context, flight);
+  } else {
+    drop_kept(context, flight);
+  }
+  flight.keep = false;
+}
+
+// The whole reply is there. True: the leader was dealt with.
+bool settle_flight(Context& context, Flights::Id id, const Asker& leader, std::string_view whole) {
+  Flight& flight = context.flights[id];
+  flight.answered = true;
+  context.flights.withdraw(id);
+  if (flight.kind == FlightKind::Sample) {
+    compare_sample(context, flight, whole);
+    return true;
+  }
+  if (whole.starts_with('-')) {
+    flight.keep = false;
+    if (!says_away(whole)) {
+      drop_kept(context, flight);
+    }
+    return fail_askers(context, id, leader, whole, says_away(whole));
+  }
+  if (flight.kind == FlightKind::Shadow) {
+    note_shadow(context, flight, whole);
+  } else if (is_nil(whole)) {
+    if (leases_apply(flight)) {
+      settle_absence(context, id, leader);
+      return true;
+    }
+    keep_absence(context, flight);
+  } else if (context.shared.leases.any()) {
+    std::vector<cache::Party> woken;
+    context.shared.leases.on_value(flight.hash, context.runtime.now, woken);
+    wake_parties(context, woken);
+  }
+  answer_joiners(context, id, whole);
+  if (leader.session.generation != 0) {
+    leave_flight(context, leader);
+  }
+  return false;
+}
+
+// Joiners of a reply that is too large to hold read it themselves.
+void overflow(Context& context, Flights::Id id) {
+  Flight& flight = context.flights[id];
+  flight.overflowed = true;
+  flight.reply = {};
+  metrics_of(context, flight).too_large.add();
+  drop_kept(context, flight);
+  free_joiners(context, id);
+}
+
+std::size_t limit_of(const Flight& flight) {
+  constexpr std::size_t kFraming = 64;
+  return flight.rule().cache->max_value + kFraming;
+}
+
+// Keeps the parts of a reply that comes in parts, as long as it may be kept at all.
+void collect(Context& context, Flights::Id id, std::string_view bytes) {
+  Flight& flight = context.flights[id];
+  if (flight.overflowed) {
+    return;
+  }
+  if (flight.reply.size() + bytes.size() > limit_of(flight)) {
+    overflow(context, id);
+  } else {
+    flight.reply.append(bytes);
+  }
+}
+
+// True: the leader was dealt with.
+bool take_read_reply(Context& context,
+                     const upstream::Slot& slot,
+                     std::string_view bytes,
+                     bool last) {
+  Flight& flight = context.flights[slot.flight];
+  if (flight.answered) {
+    return false;
+  }
+  const Asker leader{slot.session, slot.place, slot.silent, 0};
+  const bool in_parts = !last || !flight.reply.empty() || flight.overflowed;
+  if (in_parts) {
+    collect(context, slot.flight, bytes);
+  }
+  if (!last) {
+    return false;
+  }
+  if (flight.overflowed) {
+    flight.answered = true;
+    leave_flight(context, leader);
+    return false;
+  }
+  const std::string_view whole = in_parts ? std::string_view(flight.reply) : bytes;
+  if (whole.size() > limit_of(flight)) {
+    flight.keep = false;
+    metrics_of(context, flight).too_large.add();
+    drop_kept(context, flight);
+  }
+  const bool handled = settle_flight(context, slot.flight, leader, whole);
+  if (flight.keep && !in_parts) {
+    flight.reply.assign(bytes);
+  }
+  return handled && !slot.started;
+}
+
+// What the asker waits for is another flight now.
+void move_part(Context& context, const Asker& asker, Flights::Id id) {
+  Session* session = context.sessions.find(asker.session);
+  if (session == nullptr) {
+    return;
+  }
+  for (Participation& part : session->reads) {
+    part.flight = part.place == asker.place ? id : part.flight;
+  }
+}
+
+// The second try of a flight whose connection was lost: one for all its askers.
+void retry_now(Context& context, Flights::Id id) {
+  Flight& old = context.flights[id];
+  const Flights::Id next = start_flight(context, {old.read(), FlightKind::Read, 0});
+  if (next == 0 || context.flights[next].answered) {
+    const std::string error = old.reply;
+    static_cast<void>(fail_askers(context, id, {}, error, true));
+  } else {
+    Flight& fresh = context.flights[next];
+    fresh.retried = true;
+    fresh.joiners = std::exchange(old.joiners, {});
+    for (const Asker& asker : fresh.joiners) {
+      move_part(context, asker, next);
+    }
+  }
+  static_cast<void>(release_hold(context, id));
+}
+
+// In a later turn, when the lost connection is out of the way.
+bool retry_later(Context& context, Flights::Id id, const Asker& leader, std::string_view error) {
+  Flight& flight = context.flights[id];
+  const bool led = leader.session.generation != 0;
+  const bool shared = flight.kind == FlightKind::Read || flight.kind == FlightKind::Refresh;
+  if (flight.retried || !shared || (flight.joiners.empty() && !led)) {
+    return false;
+  }
+  if (led) {
+    flight.joiners.push_back(leader);
+    if (Session* session = context.sessions.find(leader.session)) {
+      for (Participation& part : session->reads) {
+        part.led = part.led && part.place != leader.place;
+      }
+    }
+  }
+  flight.reply = error;
+  ++flight.slots;
+  context.runtime.timers.add(context.runtime.now, [&context, id] { retry_now(context, id); });
+  return true;
+}
+
+}  // namespace
+
+bool fail_askers(
+    Context& context, Flights::Id id, const Asker& leader, std::string_view error, bool away) {
+  Flight& flight = context.flights[id];
+  flight.answered = true;
+  context.flights.withdraw(id);
+  const CachedRead read = flight.read();
+  for (const Asker& asker : std::exchange(flight.joiners, {})) {
+    leave_flight(context, asker);
+    if (asker.wait != 0 && !end_lease_wait(context, asker.wait, metrics::LeaseEnd::TimedOut)) {
+      continue;
+    }
+    if (!away || !answer_stale(context, read, asker)) {
+      answer_asker(context, asker, error);
+    }
+  }
+  if (leader.session.generation == 0) {
+    return true;
+  }
+  leave_flight(context, leader);
+  return away && answer_stale(context, read, leader);
+}
+
+void free_joiners(Context& context, Flights::Id id) {
+  Flight& flight = context.flights[id];
+  flight.keep = false;
+  context.flights.withdraw(id);
+  for (const Asker& asker : std::exchange(flight.joiners, {})) {
+    leave_flight(context, asker);
+    if (asker.wait == 0 || end_lease_wait(context, asker.wait, metrics::LeaseEnd::Filled)) {
+      read_alone(context, flight, asker);
+    }
+  }
+}
+
+void leave_flight(Context& context, const Asker& asker) {
+  if (Session* session = context.sessions.find(asker.session)) {
+    std::erase_if(session->reads,
+                  [&](const Participation& part) { return part.place == asker.place; });
+  }
+}
+
+void take_element(Context& context, Flights::Id id, std::string_view reply) {
+  Flight& flight = context.flights[id];
+  flight.answered = true;
+  if (reply.empty() || reply.size() > limit_of(flight)) {
+    flight.keep = false;
+  } else if (is_nil(reply)) {
+    keep_absence(context, flight);
+  } else {
+    flight.reply = reply;
+  }
+  static_cast<void>(release_hold(context, id));
+}
+
+bool release_hold(Context& context, Flights::Id id) {
+  Flight& flight = context.flights[id];
+  if (--flight.slots > 0) {
+    return true;
+  }
+  context.flights.drop(id);
+  return false;
+}
+
+bool take_flight_reply(Context& context,
+                       upstream::Connection& connection,
+                       const upstream::Slot& slot_now,
+                       std::string_view bytes,
+                       bool last) {
+  const upstream::Slot slot = slot_now;  // what follows may move on to other requests
+  Flight& flight = context.flights[slot.flight];
+  bool handled = true;
+  if (slot.purpose == upstream::Purpose::Caching) {
+    if (bytes != "+OK\r\n") {
+      flight.keep = false;
+      context.flights.redirects[&connection] = 0;  // to be asked for anew
+    }
+  } else if (slot.purpose == upstream::Purpose::FillTtl) {
+    fill(context, flight, bytes);
+  } else {
+    handled = take_read_reply(context, slot, bytes, last);
+  }
+  if (last) {
+    static_cast<void>(release_hold(context, slot.flight));
+  }
+  return handled;
+}
+
+bool lose_flight(Context& context, const upstream::Slot& slot, std::string_view error) {
+  Flight& flight = context.flights[slot.flight];
+  bool handled = slot.purpose != upstream::Purpose::None;
+  if (!handled && !flight.answered) {
+    flight.answered = true;
+    flight.keep = false;
+    context.flights.withdraw(slot.flight);
+    Asker leader{slot.session, slot.place, slot.silent, 0};
+    if (slot.started) {
+      leader.session = {};  // half of it has left: the session is closed
+    }
+    handled = retry_later(context, slot.flight, leader, error) ||
+              fail_askers(context, slot.flight, leader, error, true);
+    handled = handled && !slot.started;
+  }
+  static_cast<void>(release_hold(context, slot.flight));
+  return handled;
+}
+
+bool time_out_flight(Context& context, const upstream::Slot& slot, std::string_view error) {
+  Flight& flight = context.flights[slot.flight];
+  if (slot.purpose != upstream::Purpose::None || flight.answered) {
+    return slot.purpose != upstream::Purpose::None;
+  }
+  flight.keep = false;
+  return fail_askers(context, slot.flight, {slot.session, slot.place, slot.silent, 0}, error, true);
+}
+
+}  // namespace pannier::proxy

@@ -1,0 +1,100 @@
+#include "request_handler.hpp"
+
+#include <algorithm>
+
+// Which node serves a request (behaviour §3).
+namespace pannier::proxy {
+namespace {
+
+using command::CommandSpec;
+
+// Fills context.keys. Keys of several classes: the strictest counts.
+config::Reads reads_of_keys(const Context& context, const Session& session) {
+  config::Reads out = class_reads(context, &session, policy::kNoClass);
+  bool first = true;
+  for (const std::string_view key : context.keys) {
+    const config::Reads reads = class_reads(context, &session, context.rules->matcher.match(key));
+    if (reads == config::Reads::Primary || (!first && reads != out)) {
+      return config::Reads::Primary;
+    }
+    out = reads;
+    first = false;
+  }
+  return out;
+}
+
+route::Route select(Context& context, config::Reads reads, std::uint32_t salt) {
+  const auto is_recent = [&](const route::Node& node) {
+    return std::any_of(context.keys.begin(), context.keys.end(), [&](std::string_view key) {
+      return !context.shared.recent_writes.replica_may_serve(
+          route::RecentWrites::hash(key), node.caught_up_epoch, context.runtime.now);
+    });
+  };
+  const route::Route route = route::select_read(*context.topology, reads, salt, is_recent);
+  if (route.reason == route::RouteReason::RecentWrite) {
+    context.runtime.metrics.reads_kept_on_primary.add();
+  }
+  return route;
+}
+
+}  // namespace
+
+config::Reads class_reads(const Context& context,
+                          const Session* session,
+                          policy::ClassId key_class) {
+  if (session != nullptr && session->listener().strong) {
+    return config::Reads::Primary;
+  }
+  if (key_class != policy::kNoClass && context.rules->at(key_class).reads) {
+    return *context.rules->at(key_class).reads;
+  }
+  if (context.rules->policy.reads) {
+    return *context.rules->policy.reads;
+  }
+  if (session != nullptr && session->listener().reads) {
+    return *session->listener().reads;
+  }
+  return context.shared.config.reads;
+}
+
+route::Route choose_node(Context& context,
+                         const Session& session,
+                         const CommandSpec& row,
+                         std::span<const std::string_view> arguments) {
+  const route::Topology& topology = *context.topology;
+  if (!row.has(command::kReadOnly)) {
+    return {topology.primary, route::RouteReason::Write};
+  }
+  const bool by_class = context.rules->any_reads && !session.listener().strong;
+  config::Reads reads = class_reads(context, &session, policy::kNoClass);
+  if (reads == config::Reads::Primary && !by_class) {
+    return {topology.primary, route::RouteReason::ReadsPrimary};
+  }
+  if (!command::replica_safe(row, arguments)) {
+    return {topology.primary, route::RouteReason::NotReplicaSafe};
+  }
+  if (session.writes_in_flight() > 0 && topology.has_primary()) {
+    return {topology.primary, route::RouteReason::SessionWrite};
+  }
+  context.keys.clear();
+  if (command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown) {
+    return {topology.primary, route::RouteReason::NotReplicaSafe};
+  }
+  reads = by_class ? reads_of_keys(context, session) : reads;
+  return select(context, reads, session.ref().index);
+}
+
+route::Route choose_read_node(Context& context,
+                              config::Reads reads,
+                              std::uint32_t salt,
+                              const CommandSpec& row,
+                              std::span<const std::string_view> arguments) {
+  context.keys.clear();
+  if (!command::replica_safe(row, arguments) ||
+      command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown) {
+    return {context.topology->primary, route::RouteReason::NotReplicaSafe};
+  }
+  return select(context, reads, salt);
+}
+
+}  // namespace pannier::proxy
