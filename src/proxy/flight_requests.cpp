@@ -28,19 +28,13 @@ void send_of_flight(Context& context,
   context.text.clear();
   resp::append_request(context.text, arguments);
   const command::CommandSpec* row = command::find(arguments);
-  const upstream::SlotIndex index = context.runtime.slots.take();
+  const upstream::SlotIndex index = take_slot(context, lane, metrics_index(*row));
   upstream::Slot& slot = context.runtime.slots[index];
   slot.fate = upstream::Fate::Whole;
   slot.purpose = purpose;
-  slot.row = static_cast<std::uint16_t>(metrics_index(*row));
   slot.flight = id;
-  slot.node = lane.node();
-  slot.start = context.runtime.now;
   ++context.flights[id].slots;
-  context.runtime.metrics.nodes.at(lane.node()).inflight.add();
-  if (!lane.send(index, context.text)) {
-    lose_unsent(context, lane, index);
-  }
+  static_cast<void>(hand_over(context, lane, index, context.text));
 }
 
 // OPTIN: the server remembers only reads that CLIENT CACHING YES stands right before, and tells the
@@ -155,20 +149,14 @@ Flights::Id start_flight(Context& context, const Fill& fill) {
   Flight& flight = context.flights[id];
   context.frame.clear();
   resp::append_request(context.frame, flight.arguments);
-  const upstream::SlotIndex index = context.runtime.slots.take();
+  const upstream::SlotIndex index = take_slot(context, *lane, metrics_index(*flight.row));
   upstream::Slot& slot = context.runtime.slots[index];
   slot.flight = id;
-  slot.row = static_cast<std::uint16_t>(metrics_index(*flight.row));
-  slot.node = route.node;
   slot.deadline = upstream::DeadlineKind::Read;
-  slot.start = context.runtime.now;
   flight.slots += 2;  // this request, and the hold of this function
   context.runtime.metrics.nodes.at(route.node).requests.add();
-  context.runtime.metrics.nodes.at(route.node).inflight.add();
   context.runtime.deadlines.add(index);
-  if (!lane->send(index, context.frame)) {
-    lose_unsent(context, *lane, index);
-  }
+  static_cast<void>(hand_over(context, *lane, index, context.frame));
   follow_flight(context, *lane, id);
   return release_hold(context, id) ? id : 0;
 }
@@ -215,22 +203,16 @@ void read_alone(Context& context, const Flight& flight, const Asker& asker) {
   }
   context.frame.clear();
   resp::append_request(context.frame, flight.arguments);
-  const upstream::SlotIndex index = context.runtime.slots.take();
+  const upstream::SlotIndex index = take_slot(context, *binding.lane, metrics_index(*flight.row));
   upstream::Slot& slot = context.runtime.slots[index];
   slot.session = asker.session;
   slot.place = asker.place;
   slot.silent = asker.silent;
-  slot.row = static_cast<std::uint16_t>(metrics_index(*flight.row));
-  slot.node = flight.node;
   slot.deadline = upstream::DeadlineKind::Read;
-  slot.start = context.runtime.now;
   ++binding.in_flight;
   context.runtime.metrics.nodes.at(flight.node).requests.add();
-  context.runtime.metrics.nodes.at(flight.node).inflight.add();
   context.runtime.deadlines.add(index);
-  if (!binding.lane->send(index, context.frame)) {
-    lose_unsent(context, *binding.lane, index);
-  }
+  static_cast<void>(hand_over(context, *binding.lane, index, context.frame));
 }
 
 }  // namespace pannier::proxy

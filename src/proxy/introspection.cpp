@@ -93,9 +93,9 @@ NearCacheView view_near_cache(const Context& context) {
   return out;
 }
 
-std::size_t metrics_index(const command::CommandSpec& row) {
-  const std::size_t index = command::index_of(row);
-  return index < command::table().size() ? index : metrics::kMaxCommandRows - 1;
+std::uint16_t metrics_index(const command::CommandSpec& row) {
+  const std::uint16_t index = command::index_of(row);
+  return index < command::table().size() ? index : kOtherRow;
 }
 
 std::string_view frame_of(Context& context, const resp::Request& request) {
@@ -114,26 +114,20 @@ void ask_about_command(Context& context,
   const std::array<std::string_view, 3> arguments{"COMMAND", "INFO", name};
   std::string request;
   resp::append_request(request, arguments);
-  const upstream::SlotIndex index = context.runtime.slots.take();
+  const upstream::SlotIndex index = take_slot(context, lane, kOtherRow);
   upstream::Slot& slot = context.runtime.slots[index];
   slot.session = session.ref();
   slot.fate = upstream::Fate::Whole;
   slot.purpose = upstream::Purpose::Learn;
   slot.deadline = upstream::DeadlineKind::Read;
-  slot.node = lane.node();
-  slot.row = static_cast<std::uint16_t>(metrics::kMaxCommandRows - 1);
-  slot.start = context.runtime.now;
   context.learning[index] = std::string(name);
   Binding& binding = session.binding(lane.node());
   if (binding.in_flight == 0) {
     binding.lane = &lane;
   }
   ++binding.in_flight;
-  context.runtime.metrics.nodes.at(lane.node()).inflight.add();
   context.runtime.deadlines.add(index);
-  if (!lane.send(index, request)) {
-    lose_unsent(context, lane, index);
-  }
+  static_cast<void>(hand_over(context, lane, index, request));
 }
 
 void learn_command(Context& context, upstream::SlotIndex index, std::string_view reply) {

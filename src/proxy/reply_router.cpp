@@ -319,9 +319,7 @@ void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex ind
     asker->binding(from.node()).lane = lane;
   }
   context.runtime.metrics.nodes.at(from.node()).inflight.add();
-  if (!lane->send(copy, request)) {
-    lose_unsent(context, *lane, copy);
-  }
+  static_cast<void>(hand_over(context, *lane, copy, request));
 }
 
 void ReplyRouter::on_lost(upstream::Connection& connection,

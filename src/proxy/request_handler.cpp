@@ -96,10 +96,6 @@ bool is_paused(const Context& context, const CommandSpec& row) {
          (row.handling != Handling::Local || is_throttle(row));
 }
 
-bool counts_as_write(const CommandSpec& row) {
-  return !row.has(command::kReadOnly);
-}
-
 // Behaviour 1.3: what is not a plain read leaves after the session's reads on other nodes were
 // answered.
 bool order_allows(const Session& session, const CommandSpec& row, route::NodeId node) {
@@ -401,69 +397,6 @@ Step handle(Context& context, Session& session, const resp::Request& request) {
     note_handled(context, session, *row, request.arguments);
   }
   return step;
-}
-
-void send(Context& context,
-          Session& session,
-          upstream::Connection& connection,
-          const Outgoing& out) {
-  const upstream::SlotIndex index = context.runtime.slots.take();
-  upstream::Slot& slot = context.runtime.slots[index];
-  const bool is_write = counts_as_write(*out.row);
-  slot.session = session.ref();
-  slot.place = session.open_place();
-  slot.row = static_cast<std::uint16_t>(metrics_index(*out.row));
-  slot.node = connection.node();
-  slot.fate = out.fate;
-  slot.purpose = out.purpose;
-  slot.deadline = out.deadline;
-  slot.is_write = is_write;
-  slot.silent = session.state.reply_mode != ReplyMode::On;
-  slot.is_subscribe = out.is_subscribe;
-  slot.confirmations = out.confirmations;
-  slot.flight = out.flight;
-  slot.start = context.runtime.now;
-  if (is_write) {
-    session.last_write_node = connection.node();
-  }
-  mark_request(context, session, index, out);
-  if (&connection == session.pinned.connection) {
-    ++session.pinned.in_flight;
-  } else {
-    Binding& binding = session.binding(connection.node());
-    ++binding.in_flight;
-    binding.writes += is_write ? 1 : 0;
-  }
-  auto& node = context.runtime.metrics.nodes.at(connection.node());
-  node.requests.add();
-  node.inflight.add();
-  if (out.deadline == upstream::DeadlineKind::Timed) {
-    context.runtime.deadlines.add_timed(index, out.due);
-  } else {
-    context.runtime.deadlines.add(index);
-  }
-  if (out.flight != 0) {
-    ++context.flights[out.flight].slots;
-  }
-  if (out.mget != nullptr) {
-    context.mgets[index] = *out.mget;
-  }
-  if (!connection.send(index, out.frame)) {
-    lose_unsent(context, connection, index);
-  } else if (is_write && context.rules->any_cache && !session.pinned.multi) {
-    publish_write(context, connection, out);
-  }
-}
-
-void send_unseen(Context& context, upstream::Connection& connection, std::string_view request) {
-  const upstream::SlotIndex index = context.runtime.slots.take();
-  upstream::Slot& slot = context.runtime.slots[index];
-  slot.fate = upstream::Fate::Swallow;
-  slot.start = context.runtime.now;
-  context.runtime.metrics.nodes.at(connection.node()).inflight.add();
-  if (!connection.send(index, request)) {
-    lose_unsent(context, connection, index);
-  }
 }
 
 void refuse(Context& context, Session& session, metrics::Refusal reason, std::string_view text) {

@@ -4,6 +4,8 @@
 #include "pannier/proxy/context.hpp"
 #include "pannier/route/selector.hpp"
 
+#include "sending.hpp"
+
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -44,30 +46,6 @@ enum class Step : std::uint8_t {
 [[nodiscard]] config::Reads class_reads(const Context& context,
                                         const Session* session,
                                         policy::ClassId key_class);
-
-// Makes the slot of a request and hands it to the connection. False: the connection refused it; a
-// reply was given.
-struct Outgoing {
-  const command::CommandSpec* row = nullptr;
-  std::span<const std::string_view> arguments;
-  std::string_view frame;
-  upstream::Fate fate = upstream::Fate::Forward;
-  upstream::Purpose purpose = upstream::Purpose::None;
-  upstream::DeadlineKind deadline = upstream::DeadlineKind::Read;
-  base::TimePoint due{};      // of DeadlineKind::Timed
-  std::size_t announced = 0;  // of a large request: how many arguments it has in all
-  std::uint32_t confirmations = 0;
-  const MgetFill* mget = nullptr;
-  std::uint32_t flight = 0;  // its reply may be kept and shared; 0: not
-  bool is_subscribe = false;
-};
-
-void send(Context& context,
-          Session& session,
-          upstream::Connection& connection,
-          const Outgoing& out);
-// Pannier's own command in front of or behind a client's: its reply is dropped.
-void send_unseen(Context& context, upstream::Connection& connection, std::string_view request);
 
 // What `handle` and `begin_upload` share: CLIENT REPLY SKIP, CLIENT PAUSE and an unsettled database
 // (true: the session waits), and what is counted and shown of every request.
