@@ -275,7 +275,7 @@ struct Application::Impl {
       invalidate(std::move(keys), std::move(done));
     };
     sources.hot_keys = [this](std::size_t most,
-                              std::function<void(std::vector<admin::HotKeyView>)> done) {
+                              const std::function<void(std::vector<admin::HotKeyView>)>& done) {
       collect_hot_keys(0, most, {}, done);
     };
     return sources;
