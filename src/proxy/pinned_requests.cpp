@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -79,7 +80,8 @@ bool answer_after_loss(Context& context, Session& session, const CommandSpec& ro
     return false;
   }
   if (row.name == "exec" || row.name == "discard") {
-    pinned.lost = pinned.refused = pinned.multi = session.state.in_multi = false;
+    pinned.lost = pinned.refused = pinned.multi = pinned.must_abort = false;
+    session.state.in_multi = false;
     pinned.written.clear();
     if (row.name == "exec") {
       static_cast<void>(answer_error(context, session, kLostTransaction));
@@ -102,7 +104,7 @@ void note_transaction(Session& session, const CommandSpec& row) {
     pinned.multi =
         pinned.multi || session.state.version == resp::Version::Resp3 || !pinned.subscribed();
   } else if (row.name == "exec" || row.name == "discard") {
-    pinned.multi = pinned.watching = false;
+    pinned.multi = pinned.watching = pinned.must_abort = false;
     if (row.name == "discard") {
       pinned.written.clear();
       pinned.written_all = false;
@@ -197,9 +199,9 @@ bool refused_to_subscriber(Context& context, Session& session, const CommandSpec
 }
 
 // Pannier's own commands cannot be queued upstream. As with what Redis forbids there, the
-// transaction fails: a GET without a key makes the server see to that.
+// transaction fails.
 Step refuse_in_multi(Context& context, Session& session) {
-  send_unseen(context, *session.pinned.connection, "*1\r\n$3\r\nGET\r\n");
+  fail_transaction(session);
   return answer_error(context, session, "ERR Command not allowed inside a transaction");
 }
 
@@ -219,11 +221,25 @@ bool prepare_tracking(Context& context, Session& session, Outgoing& out) {
   return true;
 }
 
+// An EXEC that must fail leaves as DISCARD, which ends WATCH as well.
+void prepare_abort(Outgoing& out) {
+  static constexpr std::array<std::string_view, 1> kDiscard{"discard"};
+  static const CommandSpec* const kRow = command::find("discard");
+  out.row = kRow;
+  out.arguments = kDiscard;
+  out.frame = "*1\r\n$7\r\nDISCARD\r\n";
+  out.purpose = upstream::Purpose::Abort;
+  out.fate = upstream::Fate::Whole;
+}
+
 void prepare_transaction(Session& session, std::size_t count, Outgoing& out) {
   if (out.row->name != "exec" && !command::arity_fits(*out.row, count)) {
     return;  // the server refuses it, and the transaction goes on
   }
-  if (out.row->name == "exec") {
+  const bool streams = out.announced > 0;  // an EXEC with arguments, which the server fails
+  if (out.row->name == "exec" && session.pinned.must_abort && !streams) {
+    prepare_abort(out);
+  } else if (out.row->name == "exec") {
     session.pinned.settling = session.pinned.selected_in_multi >= 0;
     out.deadline = upstream::DeadlineKind::Slow;
     out.purpose = upstream::Purpose::Exec;
@@ -292,6 +308,10 @@ const CommandSpec* large_row(const Session& session, std::span<const std::string
 }
 
 }  // namespace
+
+void fail_transaction(Session& session) {
+  session.pinned.must_abort = true;
+}
 
 bool needs_pinned(const Session& session,
                   const CommandSpec& row,

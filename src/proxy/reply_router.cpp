@@ -20,6 +20,8 @@ namespace pannier::proxy {
 namespace {
 
 constexpr auto kHeavyFor = std::chrono::seconds(10);
+constexpr std::string_view kFailedTransaction =
+    "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
 bool is_pinned_by(const Session& session, const upstream::Connection& connection) {
   return session.pinned.connection == &connection;
@@ -231,6 +233,9 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
       session.pinned.selected_in_multi = -1;
       session.pinned.settling = false;
       break;
+    case upstream::Purpose::Abort:
+      give(session, slot, kFailedTransaction, true);
+      return;
     case upstream::Purpose::Tracking:
       if (bytes.starts_with('-')) {
         session.pinned.tracking = session.state.tracking;

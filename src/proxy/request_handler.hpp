@@ -64,6 +64,9 @@ void note_handled(Context& context,
                                  Session& session,
                                  const command::CommandSpec& row,
                                  const resp::Request& request);
+// A command of the session's MULTI was refused, or did not become what it has to be: EXEC will send
+// DISCARD and be answered -EXECABORT. REQUIRES: session.pinned.multi
+void fail_transaction(Session& session);
 // Takes an exclusive connection to the primary; Done also when it failed and was answered.
 [[nodiscard]] Step take_pinned(Context& context, Session& session, bool for_multi);
 // Gives the connection back if the session holds nothing on it any more.

@@ -111,7 +111,8 @@ void Session::read() {
 // the refusal knows that it is in no transaction.
 void Session::forget_refused_multi() {
   if (pinned.refused && pinned.lost && input_.empty() && out_.empty() && replies_.pending() == 0) {
-    pinned.refused = pinned.lost = pinned.multi = state.in_multi = false;
+    pinned.refused = pinned.lost = pinned.multi = pinned.must_abort = false;
+    state.in_multi = false;
   }
 }
 

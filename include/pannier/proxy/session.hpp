@@ -67,6 +67,7 @@ struct PinnedState {
   bool dirty = false;        // not to be given back
   bool lost = false;         // was lost during WATCH or MULTI: EXEC must fail
   bool refused = false;      // MULTI itself was: forgotten as soon as the client has seen that
+  bool must_abort = false;   // a part of this transaction was refused: see fail_transaction
   bool settling = false;     // an EXEC that may change the database is in flight
   bool dropping = false;     // a large request was refused: its bytes go nowhere
   bool written_all = false;  // as `written`, by a command whose keys are not known

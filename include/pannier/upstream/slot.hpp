@@ -34,6 +34,7 @@ enum class Purpose : std::uint8_t {
   Info,      // append Pannier's section
   Blocking,  // it may take as long as it asked for
   Exec,      // the end of a transaction
+  Abort,     // DISCARD in place of an EXEC that must fail
   Learn,     // COMMAND INFO of a command that the table does not know
   Tracking,  // CLIENT TRACKING on a pinned connection
   Mget,      // its elements are kept one by one
