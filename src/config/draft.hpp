@@ -27,7 +27,14 @@ struct Draft {
   Automatic near_cache;
   std::vector<std::string> node_paths;  // beside config.upstream.nodes
 
+  // Whether the numbers of a limit are sizes.
+  struct LimitUnits {
+    bool rate = false;
+    bool burst = false;
+  };
+
   Policy policy;                     // of policy.yaml
+  std::vector<LimitUnits> units;     // beside policy.limits
   OnError on_error = OnError::Fail;  // of classes that do not say it themselves
 };
 

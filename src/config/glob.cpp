@@ -134,11 +134,12 @@ class Parser {
            "} is not a capture, which is a name; write \\{ for a brace");
       return;
     }
-    if (std::find(names_.begin(), names_.end(), name) != names_.end()) {
+    auto& names = glob_.captures;
+    if (std::find(names.begin(), names.end(), name) != names.end()) {
       fail("has the capture {" + std::string(name) + "} twice");
       return;
     }
-    names_.push_back(name);
+    names.emplace_back(name);
     at_ = end + 1;
     add(GlobToken::Kind::Capture, Bytes().set());
   }
@@ -172,7 +173,6 @@ class Parser {
   std::string_view text_;
   std::size_t at_ = 0;
   std::size_t stars_ = 0;
-  std::vector<std::string_view> names_;
   Glob glob_;
 };
 
@@ -374,6 +374,32 @@ std::optional<std::string> common_key(const Glob& a, const Glob& b, std::size_t&
   auto key = meeting.run();
   work += meeting.work();
   return key;
+}
+
+bool covers(const Glob& a, const Glob& b) {
+  using Kind = GlobToken::Kind;
+  const auto is_run = [](const GlobToken& token) {
+    return token.kind == Kind::Star || token.kind == Kind::Capture;
+  };
+  const auto n = a.tokens.size();
+  const auto m = b.tokens.size();
+  // Whether what follows place i of `a` covers what follows place j of `b`, from the ends on.
+  std::vector<std::vector<bool>> rest(n + 1, std::vector<bool>(m + 1));
+  rest[n][m] = true;
+  for (std::size_t i = n; i-- > 0;) {
+    const auto& token = a.tokens[i];
+    for (std::size_t j = m + 1; j-- > 0;) {
+      if (token.kind == Kind::Star) {
+        rest[i][j] = rest[i + 1][j] || (j < m && rest[i][j + 1]);
+      } else if (j < m) {
+        const auto& other = b.tokens[j];
+        const bool fits = (other.bytes & ~token.bytes).none() &&
+                          (is_run(other) ? token.kind == other.kind : true);
+        rest[i][j] = fits && rest[i + 1][j + 1];
+      }
+    }
+  }
+  return rest[0][0];
 }
 
 bool equally_specific(std::string_view a, std::string_view b) {

@@ -1,6 +1,6 @@
 #include "key_table.hpp"
 
-#include "pannier/base/bytes.hpp"
+#include "pannier/config/nearest.hpp"
 
 #include <algorithm>
 
@@ -15,25 +15,6 @@ std::string_view section_of(std::string_view path) {
 
 bool is_named(const Key& key) {
   return !key.path.empty() && !key.path.ends_with("[]");
-}
-
-// How many bytes to insert, delete, change or swap with a neighbour to get from `a` to `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        cost[i][j] = i + j;
-        continue;
-      }
-      const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return cost[a.size()][b.size()];
 }
 
 }  // namespace
@@ -73,21 +54,18 @@ const Key* KeyTable::only_elsewhere(std::string_view name) const {
 }
 
 const Key* KeyTable::nearest(std::string_view section, std::string_view name) const {
-  constexpr std::size_t kLongestGuess = 40;
-  if (name.size() > kLongestGuess || only_elsewhere(name) != nullptr) {
+  if (only_elsewhere(name) != nullptr) {
     return nullptr;
   }
-  const std::string lowered = base::to_lower(name);
-  const Key* best = nullptr;
-  std::size_t distance = 1 + std::max<std::size_t>(1, lowered.size() / 3);
-  for (const Key* key : below(section)) {
-    const auto d = edit_distance(lowered, name_of(*key));
-    if (d < distance) {
-      distance = d;
-      best = key;
-    }
+  const auto rows = below(section);
+  std::vector<std::string_view> names;
+  names.reserve(rows.size());
+  for (const Key* key : rows) {
+    names.push_back(name_of(*key));
   }
-  return best;
+  const auto meant = nearest_name(name, names);
+  const auto at = std::find(names.begin(), names.end(), meant);
+  return at == names.end() ? nullptr : rows[static_cast<std::size_t>(at - names.begin())];
 }
 
 std::string KeyTable::unknown_key_advice(std::string_view section, std::string_view name) const {

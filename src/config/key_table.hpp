@@ -32,6 +32,11 @@ enum class Type : std::uint8_t {
   Choice,     // one of `words`; the number is its place there
   Mode,       // of a file, in octal
   Glob,
+  Line,     // printable, spaces too
+  Command,  // "get", "config set" or "@category", in lower case then
+  Per,      // one of `words`, or a capture: { name } or "{name}"
+  Rate,     // an amount in a time: 60/1m, 10MiB/1s
+  Amount,   // a whole number, or a size
   Path,
   Secret,      // only by ${ENV}
   SecretFile,  // the value is the file's content
@@ -44,8 +49,9 @@ struct Reading {
   Place place;
   std::string text;
   std::int64_t number = 0;  // count, microseconds, bytes, thousandths of a percent, mode or the
-                            // place in `words`
-  bool flag = false;
+                            // place in `words`; of a Per that is a capture, behind the last one
+  std::int64_t period = 0;  // of a Rate, in microseconds
+  bool flag = false;        // of a Rate or an Amount: it is a size
   bool is_auto = false;
   base::Endpoint endpoint;
 };

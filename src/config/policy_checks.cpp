@@ -1,5 +1,4 @@
-#include "pannier/base/bytes.hpp"
-#include "pannier/config/glob.hpp"
+#include "policy_checks.hpp"
 
 #include "checks.hpp"
 #include "scalars.hpp"
@@ -7,25 +6,15 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
 #include <utility>
 
 namespace pannier::config {
 namespace {
 
-constexpr std::size_t kMaxGlobs = 4096;
-// Of comparing equally specific globs, in `work` of common_key: well below a second. A thousand
-// classes "{tenant}:NAME:*" take a third of it.
-constexpr std::size_t kMaxWork = 30'000'000;
-constexpr std::string_view kReserved = "pannier:";
 constexpr MissRules kApplicationMiss{Milliseconds(2000), Milliseconds(50), Pipelined::Skip};
 
 std::string shown(Milliseconds duration) {
   return duration_text(duration.count() * 1000);
-}
-
-std::string quoted(std::string_view text) {
-  return "\"" + base::printable(text, kMaxGlob) + "\"";
 }
 
 const char* name_of(Tier tier) {
@@ -53,59 +42,37 @@ class PolicyChecks : private WholeFile {
       const auto path = indexed("classes", i);
       settle_preset(each, path);
       check_name(each, path);
+      check_ttl(each, path);
       if (sound(path)) {
         check_tier(each, path);
         check_cache(each, path);
         check_miss(each, path);
+        check_store(each, path);
+        check_modes(each, path);
         check_use(each, path);
       }
     }
-    check_globs();
+    if (policy_->read_only && policy_->mode == RuleMode::Off) {
+      warn("read_only", "has no effect: `mode` of the whole file is off");
+    }
   }
 
  private:
-  // Where a glob stands.
-  struct Place {
-    std::size_t of_class = 0;
-    std::size_t index = 0;
-  };
-
-  struct Rival {
-    Place place;
-    Glob glob;
-  };
-
-  // Only such globs can tie: a key that both match begins with the prefix of each.
-  using Specificity = std::pair<std::string, std::size_t>;  // literal prefix, literals
-
   void settle_preset(PolicyClass& each, const std::string& path);
   void check_name(const PolicyClass& each, const std::string& path);
   void check_tier(const PolicyClass& each, const std::string& path);
   void check_cache(const PolicyClass& each, const std::string& path);
   void check_miss(const PolicyClass& each, const std::string& path);
   void check_use(const PolicyClass& each, const std::string& path);
-  void check_globs();
-  void check_glob(Place place, Glob parsed, std::vector<Rival>& rivals);
-
-  [[nodiscard]] const std::string& glob(Place place) const {
-    return policy_->classes[place.of_class].keys[place.index];
-  }
-
-  static std::string path_of(Place place) {
-    return indexed(indexed("classes", place.of_class) + ".keys", place.index);
-  }
-
-  // "class price, line 12"
-  [[nodiscard]] std::string owner(Place place) const {
-    const auto& each = policy_->classes[place.of_class];
-    return "class " + each.name + ", line " +
-           std::to_string(find(path_of(place)).value->where().line);
-  }
+  void check_ttl(const PolicyClass& each, const std::string& path);
+  void check_ttl_bounds(const TtlRules& ttl, const std::string& at);
+  void check_store(const PolicyClass& each, const std::string& path);
+  void check_modes(const PolicyClass& each, const std::string& path);
+  [[nodiscard]] bool is_of_a_limit(const PolicyClass& each) const;
 
   Draft* draft_;
   Policy* policy_;
   std::map<std::string, std::size_t, std::less<>> names_;  // and the line of the class
-  std::size_t work_ = 0;
 };
 
 // What the class and its tier do not say is the defaults' business, but none of them may bring what
@@ -190,76 +157,123 @@ void PolicyChecks::check_miss(const PolicyClass& each, const std::string& path) 
 void PolicyChecks::check_use(const PolicyClass& each, const std::string& path) {
   const bool says_something = each.tier != Tier::None || given(path + ".reads") ||
                               given(path + ".cache") || given(path + ".miss") ||
-                              given(path + ".on_error");
+                              given(path + ".ttl") || given(path + ".store") ||
+                              given(path + ".scripts") || given(path + ".on_error");
   if (each.on_error != OnError::Fail && given(path + ".on_error")) {
     warn(path + ".on_error",
          "is not acted on in this version: while upstream is away reads get an error, or what "
          "`cache.stale_if_error` allows");
   }
-  if (!says_something) {
-    warn(path, "does nothing: it has no tier, reads, cache, miss or on_error");
+  if (!says_something && !is_of_a_limit(each)) {
+    warn(
+        path,
+        "does nothing: it has no tier, reads, cache, miss, ttl, store, scripts or on_error, and no "
+        "limit names it");
   }
 }
 
-void PolicyChecks::check_globs() {
-  std::map<Specificity, std::vector<Rival>> rivals;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < policy_->classes.size(); ++i) {
-    const auto& keys = policy_->classes[i].keys;
-    // Behind a glob that is wrong the places are not those of the file.
-    if (!sound(indexed("classes", i) + ".keys")) {
-      continue;
-    }
-    count += keys.size();
-    if (count > kMaxGlobs) {
-      error(indexed("classes", i) + ".keys",
-            "more than " + std::to_string(kMaxGlobs) + " globs in all");
-      return;
-    }
-    for (std::size_t j = 0; j < keys.size(); ++j) {
-      auto parsed = parse_glob(keys[j]);
-      const auto prefix = literal_prefix(parsed);
-      if (prefix.starts_with(kReserved)) {
-        error(path_of({i, j}), "keys below " + std::string(kReserved) + " are Pannier's own");
-        continue;
-      }
-      auto& alike = rivals[{prefix, literal_count(parsed)}];
-      check_glob({i, j}, std::move(parsed), alike);
-      if (draft_->faults->enough() || work_ > kMaxWork) {
-        return;
-      }
+void PolicyChecks::check_ttl(const PolicyClass& each, const std::string& path) {
+  const auto at = path + ".ttl";
+  if (!each.ttl || !sound(at)) {
+    return;
+  }
+  const auto& ttl = *each.ttl;
+  check_ttl_bounds(ttl, at);
+  if (ttl.sliding && ttl.preset.count() == 0) {
+    error(at + ".sliding", "renews a key to `default`, which is missing; write one");
+  }
+  if (ttl.require && ttl.preset.count() > 0) {
+    warn(at + ".require",
+         "refuses stores without a TTL, so that `default` is left only for commands that cannot "
+         "carry one, such as HSET; keep one of both unless that is meant");
+  }
+  if (ttl == TtlRules{.mode = ttl.mode}) {
+    warn(at, "does nothing: it has no default, min, max, jitter, sliding or require");
+  }
+  if (each.cache && ttl.max.count() > 0 && ttl.max < each.cache->ttl) {
+    warn(at + ".max",
+         shown(ttl.max) + " is shorter than `cache.ttl`, which is " + shown(each.cache->ttl) +
+             ": no value is served for so long; write at most " + shown(ttl.max) + " there");
+  }
+}
+
+void PolicyChecks::check_ttl_bounds(const TtlRules& ttl, const std::string& at) {
+  const bool bounded = ttl.max.count() > 0;
+  if (bounded && ttl.min > ttl.max) {
+    error(
+        at + ".min",
+        shown(ttl.min) + " is more than max, which is " + shown(ttl.max) + "; write at most that");
+    return;
+  }
+  if (ttl.preset.count() > 0 && (ttl.preset < ttl.min || (bounded && ttl.preset > ttl.max))) {
+    error(at + ".default",
+          shown(ttl.preset) + " is " +
+              (ttl.preset < ttl.min ? "less than min, which is " + shown(ttl.min)
+                                    : "more than max, which is " + shown(ttl.max)) +
+              "; write a time between them");
+  }
+}
+
+// Behaviour 4.6.
+void PolicyChecks::check_store(const PolicyClass& each, const std::string& path) {
+  if (each.store != Store::Never) {
+    return;
+  }
+  if (each.tier == Tier::Application) {
+    error(path + ".tier",
+          "application keeps values in memory, but `store: never` lets nothing be kept; leave "
+          "`tier` out");
+  }
+  const std::string rest = "; leave it out";
+  if (each.cache && given(path + ".cache")) {
+    error(path + ".cache", "keeps in memory what `store: never` lets nobody keep" + rest);
+  }
+  if (each.ttl) {
+    error(path + ".ttl", "is for what is stored, but `store: never` refuses that" + rest);
+  }
+  if (each.miss && given(path + ".miss")) {
+    error(path + ".miss", "waits for a store, but `store: never` refuses it" + rest);
+  }
+  if (!each.mode_given) {
+    warn(path + ".store",
+         "does not act: it does only where the class itself says `mode: enforce`; write that");
+  }
+}
+
+void PolicyChecks::check_modes(const PolicyClass& each, const std::string& path) {
+  const bool file_is_off = policy_->mode == RuleMode::Off;
+  const std::string why = std::string("has no effect: `mode` of the ") +
+                          (file_is_off ? "whole file" : "class") + " is off";
+  if (file_is_off && each.mode != RuleMode::Off && each.mode_given) {
+    warn(path + ".mode", why);
+  }
+  if (!file_is_off && each.mode != RuleMode::Off) {
+    return;
+  }
+  for (const auto& [section, mode] :
+       {std::pair(".cache.mode", each.cache ? each.cache->mode : RuleMode::Off),
+        std::pair(".ttl.mode", each.ttl ? each.ttl->mode : RuleMode::Off)}) {
+    if (mode != RuleMode::Off && given(path + section)) {
+      warn(path + section, why);
     }
   }
 }
 
-void PolicyChecks::check_glob(Place place, Glob parsed, std::vector<Rival>& rivals) {
-  for (const auto& rival : rivals) {
-    if (glob(rival.place) == glob(place)) {
-      error(path_of(place), "is given twice, first in " + owner(rival.place));
-      return;
-    }
-    if (rival.place.of_class == place.of_class) {
-      continue;
-    }
-    if (work_ > kMaxWork) {
-      error(path_of(place), "too many globs are as specific as this one to compare them all");
-      return;
-    }
-    if (const auto key = common_key(rival.glob, parsed, work_)) {
-      error(path_of(place),
-            quoted(glob(place)) + " and " + quoted(glob(rival.place)) + " (" + owner(rival.place) +
-                ") are equally specific, and both match the key " + quoted(*key) +
-                "; write more of one of them out");
-      return;
-    }
-  }
-  rivals.push_back(Rival{place, std::move(parsed)});
+bool PolicyChecks::is_of_a_limit(const PolicyClass& each) const {
+  const auto& limits = policy_->limits;
+  return std::any_of(limits.begin(), limits.end(), [&](const LimitRule& limit) {
+    return limit.key_class == each.name;
+  });
 }
 
 }  // namespace
 
 void finish_policy(Draft& draft, const Value& root, const Surroundings& /*surroundings*/) {
   PolicyChecks(draft, root).run();
+  if (!draft.faults->enough()) {
+    check_class_globs(draft, root);
+    check_rules(draft, root);
+  }
 }
 
 }  // namespace pannier::config

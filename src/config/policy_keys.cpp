@@ -10,7 +10,11 @@ using D = Draft&;
 using R = const Reading&;
 
 constexpr std::int64_t kMaxTtl = 24 * kHour;
+constexpr std::int64_t kMaxStoredTtl = 366 * 24 * kHour;
+constexpr std::int64_t kMaxPeriod = 31 * 24 * kHour;
+constexpr std::int64_t kMaxBurst = 1024 * kMiB;
 constexpr std::int64_t kMaxValue = 64 * kMiB;
+constexpr std::int64_t kMaxArgument = 512 * kMiB;  // what the server takes
 constexpr std::int64_t kPercent = kShareUnit;
 constexpr std::string_view kModes = "off|observe|enforce";
 constexpr std::string_view kOnErrors = "fail|stale|miss";
@@ -45,6 +49,52 @@ void set_miss(D draft, R reading) {
   last(draft).miss = reading.flag ? std::optional(MissRules{kLease}) : std::nullopt;
 }
 
+TtlRules& ttl(D draft) {
+  return *last(draft).ttl;
+}
+
+void set_ttl(D draft, R reading) {
+  last(draft).ttl = reading.flag ? std::optional(TtlRules{}) : std::nullopt;
+}
+
+void set_class_mode(D draft, R reading) {
+  assign(last(draft).mode, reading);
+  last(draft).mode_given = true;
+}
+
+LimitRule& limit(D draft) {
+  return draft.policy.limits.back();
+}
+
+void add_limit(D draft, R reading) {
+  draft.policy.limits.emplace_back().line = reading.place.line;
+  draft.units.emplace_back();
+}
+
+void set_per(D draft, R reading) {
+  assign(limit(draft).per, reading);
+  limit(draft).capture = reading.text;
+}
+
+void set_rate(D draft, R reading) {
+  limit(draft).count = static_cast<std::uint64_t>(reading.number);
+  limit(draft).period = Milliseconds(reading.period / kMs);
+  draft.units.back().rate = reading.flag;
+}
+
+void set_burst(D draft, R reading) {
+  assign(limit(draft).burst, reading);
+  draft.units.back().burst = reading.flag;
+}
+
+DenyRule& denial(D draft) {
+  return draft.policy.deny.back();
+}
+
+void add_denial(D draft, R reading) {
+  draft.policy.deny.emplace_back().line = reading.place.line;
+}
+
 void set_percent(std::uint32_t& out, R reading) {
   out = static_cast<std::uint32_t>(reading.number / kShareUnit);
 }
@@ -57,6 +107,8 @@ constexpr std::array kKeys{
     Key{"version", Type::Count, "1", "of this format", [](D, R) {}, 1, 1},
     Key{"mode", Type::Choice, "enforce", "a ceiling for every rule",
         [](D d, R r) { assign(d.policy.mode, r); }, 0, 0, kModes},
+    Key{"read_only", Type::Flag, "false", "true: nothing may write",
+        [](D d, R r) { assign(d.policy.read_only, r); }},
 
     Key{"defaults", Type::Section, "", "of classes that do not say it themselves", [](D, R) {}},
     Key{"defaults.reads", Type::Choice, "", "where reads go, also of keys without a class",
@@ -73,7 +125,7 @@ constexpr std::array kKeys{
     Key{"classes[].keys[]", Type::Glob, "", "a glob",
         [](D d, R r) { last(d).keys.push_back(r.text); }},
     Key{"classes[].mode", Type::Choice, "enforce", "a ceiling for the rules of this class",
-        [](D d, R r) { assign(last(d).mode, r); }, 0, 0, kModes},
+        set_class_mode, 0, 0, kModes},
     Key{"classes[].tier", Type::Choice, "", "a preset of what follows",
         set_tier, 0, 0, "operational|application|session"},
     Key{"classes[].reads", Type::Choice, "", "where reads go",
@@ -114,11 +166,76 @@ constexpr std::array kKeys{
     Key{"classes[].miss.pipelined", Type::Choice, "skip", "what a later request does to a wait",
         [](D d, R r) { assign(miss(d).pipelined, r); }, 0, 0, "skip|hold"},
 
-    Key{"classes[].ttl", Type::Refused, "", "keys keep the TTL that clients give them"},
-    Key{"classes[].store", Type::Refused, "", "`cache: off` keeps keys out of Pannier's memory"},
-    Key{"classes[].scripts", Type::Refused, "", "scripts are always allowed"},
-    Key{"limits", Type::Refused, "", "nothing is limited"},
-    Key{"deny", Type::Refused, "", "nothing is denied; use the server's ACL"},
+    Key{"classes[].ttl", Type::Switchable, "", "how long what is stored lives; or off", set_ttl},
+    Key{"classes[].ttl.mode", Type::Choice, "enforce", "observe: count what it would change",
+        [](D d, R r) { assign(ttl(d).mode, r); }, 0, 0, kModes},
+    Key{"classes[].ttl.default", Type::Duration, "", "of a store that says none",
+        [](D d, R r) { assign(ttl(d).preset, r); }, 1 * kMs, kMaxStoredTtl},
+    Key{"classes[].ttl.min", Type::Duration, "", "shorter ones are lengthened to it",
+        [](D d, R r) { assign(ttl(d).min, r); }, 1 * kMs, kMaxStoredTtl},
+    Key{"classes[].ttl.max", Type::Duration, "", "longer ones are shortened to it",
+        [](D d, R r) { assign(ttl(d).max, r); }, 1 * kMs, kMaxStoredTtl},
+    Key{"classes[].ttl.jitter", Type::Share, "0%", "a TTL is shortened by up to so much",
+        [](D d, R r) { set_percent(ttl(d).jitter, r); }, 0, 90 * kPercent},
+    Key{"classes[].ttl.sliding", Type::Flag, "false", "reads renew it; needs default",
+        [](D d, R r) { assign(ttl(d).sliding, r); }},
+    Key{"classes[].ttl.require", Type::Flag, "false", "stores without a TTL are refused",
+        [](D d, R r) { assign(ttl(d).require, r); }},
+
+    Key{"classes[].store", Type::Choice, "allow", "never: always live, never in Redis",
+        [](D d, R r) { assign(last(d).store, r); }, 0, 0, "allow|never"},
+    Key{"classes[].scripts", Type::Choice, "allow", "deny: no EVAL or FCALL with such keys",
+        [](D d, R r) { assign(last(d).scripts, r); }, 0, 0, "allow|deny"},
+
+    Key{"limits", Type::List, "", "how often what may be done", [](D, R) {}, 0, 1024},
+    Key{"limits[]", Type::Section, "", "a limit: for requests that fit keys, commands and class",
+        add_limit},
+    Key{"limits[].name", Type::Text, "", "as errors and metrics have it",
+        [](D d, R r) { assign(limit(d).name, r); }, 0, 64, "", true},
+    Key{"limits[].keys", Type::List, "", "globs; {name} captures what `per` counts by",
+        [](D, R) {}, 1, 256},
+    Key{"limits[].keys[]", Type::Glob, "", "a glob",
+        [](D d, R r) { limit(d).keys.push_back(r.text); }},
+    Key{"limits[].commands", Type::List, "", "GET, \"CONFIG SET\", \"@write\"",
+        [](D, R) {}, 1, 256},
+    Key{"limits[].commands[]", Type::Command, "", "a command or a category",
+        [](D d, R r) { limit(d).commands.push_back(r.text); }},
+    Key{"limits[].class", Type::Text, "", "keys of this class",
+        [](D d, R r) { assign(limit(d).key_class, r); }, 0, 64},
+    Key{"limits[].per", Type::Per, "all", "whose requests count together", set_per, 0, 0,
+        "all|client"},
+    Key{"limits[].rate", Type::Rate, "", "what may pass in which time: 60/1m, 10MiB/1s", set_rate,
+        1 * kMs, kMaxPeriod, "", true},
+    Key{"limits[].burst", Type::Amount, "0", "so much more at once", set_burst, 0, kMaxBurst},
+    Key{"limits[].cost", Type::Choice, "request", "bytes: the size of requests counts",
+        [](D d, R r) { assign(limit(d).cost, r); }, 0, 0, "request|bytes"},
+    Key{"limits[].scope", Type::Choice, "sidecar", "fleet: all sidecars together",
+        [](D d, R r) { assign(limit(d).scope, r); }, 0, 0, "sidecar|fleet"},
+    Key{"limits[].on_upstream_error", Type::Choice, "local", "of a fleet limit without primary",
+        [](D d, R r) { assign(limit(d).on_upstream_error, r); }, 0, 0, "local|open|closed"},
+    Key{"limits[].mode", Type::Choice, "enforce", "observe: count what it would refuse",
+        [](D d, R r) { assign(limit(d).mode, r); }, 0, 0, kModes},
+
+    Key{"deny", Type::List, "", "what is refused", [](D, R) {}, 0, 1024},
+    Key{"deny[]", Type::Section, "", "a denial: of requests that fit keys and commands",
+        add_denial},
+    Key{"deny[].name", Type::Text, "", "as errors and metrics have it",
+        [](D d, R r) { assign(denial(d).name, r); }, 0, 64, "", true},
+    Key{"deny[].keys", Type::List, "", "globs", [](D, R) {}, 1, 256},
+    Key{"deny[].keys[]", Type::Glob, "", "a glob",
+        [](D d, R r) { denial(d).keys.push_back(r.text); }},
+    Key{"deny[].commands", Type::List, "", "GET, \"CONFIG SET\", \"@write\"",
+        [](D, R) {}, 1, 256},
+    Key{"deny[].commands[]", Type::Command, "", "a command or a category",
+        [](D d, R r) { denial(d).commands.push_back(r.text); }},
+    Key{"deny[].max_arguments", Type::Count, "", "only requests with more, the name included",
+        [](D d, R r) { assign(denial(d).max_arguments, r); }, 1, 1 << 20},
+    Key{"deny[].max_value", Type::Size, "", "only requests with a larger argument",
+        [](D d, R r) { assign(denial(d).max_value, r); }, 1, kMaxArgument},
+    Key{"deny[].hint", Type::Line, "", "what to do instead, for who reads the error",
+        [](D d, R r) { assign(denial(d).hint, r); }, 0, 200},
+    Key{"deny[].mode", Type::Choice, "enforce", "observe: count what it would refuse",
+        [](D d, R r) { assign(denial(d).mode, r); }, 0, 0, kModes},
 };
 
 // clang-format on

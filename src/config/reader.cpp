@@ -40,6 +40,12 @@ bool has(const Value& map, std::string_view name) {
   return false;
 }
 
+// { name }, a map with a key that has no value.
+bool is_capture(const Value& value) {
+  return value.kind == Value::Kind::Map && value.items.size() == 1 &&
+         value.items.front().kind == Value::Kind::Nothing;
+}
+
 // The names in one map, and their places, to find what is there twice.
 using Seen = std::map<std::string_view, Place>;
 
@@ -194,11 +200,20 @@ void Reader::read_list(const Value& value, const Key& key, const std::string& pa
 }
 
 void Reader::read_single(const Value& value, const Key& key, const std::string& path) {
+  if (key.type == Type::Per && is_capture(value)) {
+    Value text = value;
+    text.kind = Value::Kind::Scalar;
+    text.text = "{" + value.items.front().key + "}";
+    read_single(text, key, path);
+    return;
+  }
   if (value.kind != Value::Kind::Scalar) {
     fault(value,
           path,
           std::string("must be a single value, not ") + name_of(value.kind) +
-              (key.type == Type::Glob ? "; put the glob in quotes" : ""));
+              (key.type == Type::Glob  ? "; put the glob in quotes"
+               : key.type == Type::Per ? "; a capture is written { name }"
+                                       : ""));
     return;
   }
   const auto substituted = environment_ != nullptr ? substitute(value.text, *environment_)

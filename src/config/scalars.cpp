@@ -23,6 +23,8 @@ constexpr std::array<Unit, 5> kFineDurations{
 constexpr std::array<Unit, 4> kSizes{
     {{"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}};
 
+constexpr std::int64_t kBytesPerMicrosecond = 1024;  // nothing is faster than a GiB in a second
+
 // Longer than any good value; also the most that a message repeats of a bad one.
 constexpr std::size_t kQuoted = 64;
 
@@ -151,6 +153,78 @@ std::string read_share(const Key& key, std::string_view text, Reading& reading) 
   return in_range(key, reading.number, share_text);
 }
 
+// "20" or "64KiB".
+std::string read_amount(std::string_view text, std::string_view example, Reading& reading) {
+  reading.flag = text.find_first_not_of("0123456789") != std::string_view::npos;
+  if (reading.flag) {
+    return read_with_unit(text, kSizes, example, reading.number);
+  }
+  const auto value = base::parse_int(text);
+  reading.number = value.value_or(0);
+  return value ? "" : quoted(text) + " is not a whole number";
+}
+
+std::string read_bounded_amount(const Key& key, std::string_view text, Reading& reading) {
+  auto problem = read_amount(text, "64KiB", reading);
+  return !problem.empty() ? problem
+                          : in_range(key, reading.number, reading.flag ? size_text : count_text);
+}
+
+// "60/1m" or "10MiB/1s". The row's range is that of the time.
+std::string read_rate(const Key& key, std::string_view text, Reading& reading) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos || slash == 0) {
+    return quoted(text) + " is not a rate; write a number, / and a time, such as 60/1m or 10MiB/1s";
+  }
+  auto problem = read_amount(text.substr(0, slash), "10MiB/1s", reading);
+  if (problem.empty()) {
+    problem = read_with_unit(text.substr(slash + 1), kDurations, "60/1m", reading.period);
+  }
+  if (problem.empty()) {
+    problem = in_range(key, reading.period, duration_text);
+  }
+  if (!problem.empty()) {
+    return problem;
+  }
+  if (reading.number == 0) {
+    return quoted(text) + " lets nothing through; what is to be refused belongs under `deny`";
+  }
+  const std::int64_t most = reading.flag ? reading.period * kBytesPerMicrosecond : reading.period;
+  if (reading.number > most) {
+    return quoted(text) + " is more than " + (reading.flag ? "1KiB" : "one") +
+           " per microsecond, which is " + (reading.flag ? size_text(most) : count_text(most)) +
+           "/" + duration_text(reading.period) + "; write less, or leave the limit out";
+  }
+  return "";
+}
+
+bool is_word(std::string_view text, std::string_view marks) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    const char low = base::lower(c);
+    return (low >= 'a' && low <= 'z') || (c >= '0' && c <= '9') ||
+           marks.find(c) != std::string_view::npos;
+  });
+}
+
+// "GET", "CONFIG SET", which may be "config|set", or "@write".
+std::string read_command(std::string_view text, Reading& reading) {
+  reading.text = base::to_lower(text);
+  std::replace(reading.text.begin(), reading.text.end(), '|', ' ');
+  std::string_view name = reading.text;
+  if (name.starts_with('@')) {
+    return is_word(name.substr(1), "-_")
+               ? ""
+               : quoted(text) + " is not a category; write one such as @write";
+  }
+  const auto space = std::min(name.find(' '), name.size());
+  const bool good = is_word(name.substr(0, space), "-_.") &&
+                    (space == name.size() || is_word(name.substr(space + 1), "-_."));
+  return good && text.size() <= kQuoted
+             ? ""
+             : quoted(text) +
+                   " is not a command; write GET, \"CONFIG SET\" or a category such as @write";
+}
+
 std::string read_glob(std::string_view text, Reading& reading) {
   reading.text = std::string(text);
   const auto fault = glob_fault(text);
@@ -171,6 +245,21 @@ std::string read_choice(const Key& key, std::string_view text, Reading& reading)
     all += (all.empty() ? "" : rest.empty() ? " or " : ", ") + std::string(word);
   }
   return quoted(text) + " is not one of " + all;
+}
+
+// The capture's name is the text, the number is behind those of the words.
+std::string read_per(const Key& key, std::string_view text, Reading& reading) {
+  if (!text.starts_with('{')) {
+    const auto problem = read_choice(key, text, reading);
+    return problem.empty() ? "" : problem + "; a capture is written { name }";
+  }
+  const auto glob = parse_glob(text);
+  if (!glob.fault.empty() || glob.tokens.size() != 1 || glob.captures.size() != 1) {
+    return quoted(text) + " is not a capture; write { name }, as a glob of `keys` has it";
+  }
+  reading.text = glob.captures.front();
+  reading.number = 1 + std::count(key.words.begin(), key.words.end(), '|');
+  return "";
 }
 
 std::string read_flag(std::string_view text, Reading& reading) {
@@ -228,6 +317,11 @@ std::string read_text(const Key& key, std::string_view text, Reading& reading) {
   if (!plain && key.type == Type::Text) {
     return quoted(text) + " has a space or a byte that cannot be printed";
   }
+  const bool printable =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (!printable && key.type == Type::Line) {
+    return quoted(text) + " is not one line of text";
+  }
   if (text.find('\0') != std::string_view::npos) {
     return "has a zero byte";
   }
@@ -261,6 +355,14 @@ std::string read_scalar(const Key& key, std::string_view text, Reading& reading)
       return read_glob(text, reading);
     case Type::Choice:
       return read_choice(key, text, reading);
+    case Type::Command:
+      return read_command(text, reading);
+    case Type::Per:
+      return read_per(key, text, reading);
+    case Type::Rate:
+      return read_rate(key, text, reading);
+    case Type::Amount:
+      return read_bounded_amount(key, text, reading);
     case Type::Mode:
       return read_mode(text, reading);
     default:

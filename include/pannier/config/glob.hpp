@@ -34,8 +34,9 @@ struct GlobToken {
 };
 
 struct Glob {
-  std::vector<GlobToken> tokens;  // never two stars in a row
-  std::string fault;              // what is wrong with it ("'[' is not closed"); empty: nothing
+  std::vector<GlobToken> tokens;      // never two stars in a row
+  std::vector<std::string> captures;  // their names, in order
+  std::string fault;                  // what is wrong with it ("'[' is not closed"); empty: nothing
 };
 
 [[nodiscard]] Glob parse_glob(std::string_view text);
@@ -55,6 +56,9 @@ struct Glob {
 [[nodiscard]] std::optional<std::string> common_key(const Glob& a,
                                                     const Glob& b,
                                                     std::size_t& work);
+// True when each key that `b` matches is one that `a` matches too. May miss a few: that a star of
+// `a` could stand for several tokens of `b` is seen, that a capture could is not.
+[[nodiscard]] bool covers(const Glob& a, const Glob& b);
 // True when neither is more specific than the other (behaviour 8.1).
 [[nodiscard]] bool equally_specific(std::string_view a, std::string_view b);
 

@@ -1,6 +1,6 @@
 #include "pannier/config/policy_loader.hpp"
 
-#include "config_test_support.hpp"
+#include "policy_test_support.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -8,7 +8,7 @@ using namespace pannier::config;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-// The example of the design, without what this version does not have.
+// The example of the design.
 constexpr std::string_view kDesign = R"(
 version: 1
 mode: enforce
@@ -19,43 +19,22 @@ classes:
     keys: ["product:*", "v?:product:*"]
     tier: application
     reads: same-zone
+    ttl:   { default: 10m, min: 30s, max: 1h, jitter: 10% }
     cache: { ttl: 30s, coherence: tracking, negative: 2s, max_value: 256KiB,
              refresh_ahead: 80%, stale_while_revalidate: 10s, stale_if_error: 5m }
     miss:  { lease: 2s, wait: 50ms, pipelined: skip }
     on_error: miss
-  - { name: price,     keys: ["price:*"],  cache: { ttl: 1s } }
-  - { name: checkout-stock, keys: ["inventory:checkout:*"], cache: off, mode: enforce }
+  - { name: price,     keys: ["price:*"],  ttl: { max: 30s }, cache: { ttl: 1s } }
+  - { name: checkout-stock, keys: ["inventory:checkout:*"], store: never, mode: enforce }
   - { name: counters,  keys: ["flash-inventory:*", "ratelimit:*"], tier: operational }
-  - { name: session,   keys: ["session:*"], tier: session }
+  - { name: session,   keys: ["session:*"], tier: session, ttl: { default: 30m, sliding: true } }
+
+limits:
+  - { name: search, keys: ["search:{user}:*"], per: { user }, rate: 60/1m, burst: 20, scope: fleet, on_upstream_error: local }
+  - { name: writes, commands: ["@write"], rate: 500/1s, mode: observe }
+deny:
+  - { name: no-scans, commands: [KEYS, FLUSHALL, FLUSHDB, SWAPDB, DEBUG, SHUTDOWN, REPLICAOF, "CONFIG SET", MIGRATE], hint: "use SCAN" }
 )";
-
-Texts policy_errors(std::string_view yaml) {
-  return texts(load_policy(yaml).errors);
-}
-
-Texts policy_warnings(std::string_view yaml) {
-  return texts(load_policy(yaml).warnings);
-}
-
-// The class of a file with one class, without a fault.
-PolicyClass only_class(const std::string& yaml) {
-  const auto result = load_policy("classes: [{ name: a, keys: [\"a:*\"], " + yaml + " }]");
-  CHECK(texts(result.errors) == Texts{});
-  return result.policy ? result.policy->classes.at(0) : PolicyClass{};
-}
-
-Texts class_errors(const std::string& yaml) {
-  return policy_errors("classes: [{ name: a, keys: [\"a:*\"], " + yaml + " }]");
-}
-
-Texts class_warnings(const std::string& yaml) {
-  return policy_warnings("classes: [{ name: a, keys: [\"a:*\"], " + yaml + " }]");
-}
-
-// "f:1:N: path: message" -> "path: message"
-std::string without_place(const std::string& text) {
-  return text.substr(text.find(' ') + 1);
-}
 
 }  // namespace
 
@@ -74,8 +53,10 @@ TEST_CASE("policy_loader: the design's example loads as it reads", "[config]") {
   const auto result = load_policy(kDesign);
   CHECK(texts(result.errors) == Texts{});
   CHECK(texts(result.warnings) ==
-        Texts{"f:14:15: classes[0].on_error: is not acted on in this version: while upstream is "
-              "away reads get an error, or what `cache.stale_if_error` allows"});
+        Texts{"f:15:15: classes[0].on_error: is not acted on in this version: while upstream is "
+              "away reads get an error, or what `cache.stale_if_error` allows",
+              "f:23:5: limits[1]: without `burst` two requests at once are one too many, also in a "
+              "pipeline; write how many more may come at once, or burst: 0 if that is meant"});
   REQUIRE(result.policy);
   const auto& classes = result.policy->classes;
   REQUIRE(classes.size() == 5);
@@ -84,6 +65,10 @@ TEST_CASE("policy_loader: the design's example loads as it reads", "[config]") {
   product.keys = {"product:*", "v?:product:*"};
   product.tier = Tier::Application;
   product.reads = Reads::SameZone;
+  product.ttl = TtlRules{.preset = Milliseconds(600000),
+                         .min = Milliseconds(30000),
+                         .max = Milliseconds(3600000),
+                         .jitter = 10};
   product.cache.emplace();
   product.cache->negative = Milliseconds(2000);
   product.cache->refresh_ahead = 80;
@@ -100,7 +85,36 @@ TEST_CASE("policy_loader: the design's example loads as it reads", "[config]") {
   CHECK(classes[3].reads == Reads::Primary);
   CHECK(classes[4].tier == Tier::Session);
   CHECK_FALSE(classes[4].reads);
-  CHECK(classes[4].line == 18);
+  CHECK(classes[4].line == 19);
+  CHECK(classes[1].ttl == TtlRules{.max = Milliseconds(30000)});
+  CHECK(classes[2].store == Store::Never);
+  CHECK(classes[2].mode_given);
+  CHECK_FALSE(classes[3].mode_given);
+  CHECK(classes[4].ttl == TtlRules{.preset = Milliseconds(1800000), .sliding = true});
+  LimitRule search;
+  search.name = "search";
+  search.keys = {"search:{user}:*"};
+  search.per = Per::Capture;
+  search.capture = "user";
+  search.count = 60;
+  search.period = Milliseconds(60000);
+  search.burst = 20;
+  search.scope = Scope::Fleet;
+  search.line = 22;
+  LimitRule writes;
+  writes.name = "writes";
+  writes.commands = {"@write"};
+  writes.count = 500;
+  writes.mode = RuleMode::Observe;
+  writes.line = 23;
+  CHECK(result.policy->limits == std::vector<LimitRule>{search, writes});
+  REQUIRE(result.policy->deny.size() == 1);
+  const auto& denial = result.policy->deny.front();
+  CHECK(denial.name == "no-scans");
+  CHECK(denial.commands.size() == 9);
+  CHECK(denial.commands.at(7) == "config set");
+  CHECK(denial.hint == "use SCAN");
+  CHECK(denial.line == 25);
 }
 
 TEST_CASE("policy_loader: every value arrives where it belongs", "[config]") {
@@ -190,14 +204,14 @@ classes:
   - name: price
     keys: []
     cache: { ttl: 0s, jitter: 10, sample: 0.0001%, max_value: 65MiB, refresh_ahead: 100% }
-    ttl: { max: 30s }
+    ttl: { max: 30s, min: 31s }
   - name: stock
     keys: ["product:{id}", "pannier:x"]
     miss: { pipelined: maybe, lease: 2 }
   - name: stock
     keys: [[a]]
-    store: never
-limits: []
+    store: nevr
+limits: [{ name: all, rate: 0/1s }]
 )") == Texts{
            "f:1:10: version: must be 1, not 2",
            "f:2:7: mode: \"on\" is not one of off, observe or enforce",
@@ -212,8 +226,7 @@ limits: []
            "such as 0.1%",
            "f:8:63: classes[1].cache.max_value: 65MiB is out of range; allowed is 1B to 64MiB",
            "f:8:85: classes[1].cache.refresh_ahead: 100% is out of range; allowed is 0% to 99%",
-           "f:9:10: classes[1].ttl: not available in this version: keys keep the TTL that clients "
-           "give them",
+           "f:9:27: classes[1].ttl.min: 31s is more than max, which is 30s; write at most that",
            "f:11:28: classes[2].keys[1]: keys below pannier: are Pannier's own",
            "f:12:24: classes[2].miss.pipelined: \"maybe\" is not one of skip or hold",
            "f:12:38: classes[2].miss.lease: \"2\" has no unit; write a whole number and one of "
@@ -221,9 +234,9 @@ limits: []
            "f:13:11: classes[3].name: is the name of the class on line 10 too",
            "f:14:12: classes[3].keys[0]: must be a single value, not a list; put the glob in "
            "quotes",
-           "f:15:12: classes[3].store: not available in this version: `cache: off` keeps keys out "
-           "of Pannier's memory",
-           "f:16:9: limits: not available in this version: nothing is limited"});
+           "f:15:12: classes[3].store: \"nevr\" is not one of allow or never",
+           "f:16:29: limits[0].rate: \"0/1s\" lets nothing through; what is to be refused belongs "
+           "under `deny`"});
 }
 
 TEST_CASE("policy_loader: globs that tie, with a key that both match", "[config]") {
@@ -270,7 +283,8 @@ TEST_CASE("policy_loader: strict tiers take no cache, no leases and no answer ou
 
 TEST_CASE("policy_loader: what has no effect is warned of", "[config]") {
   CHECK(class_warnings("mode: enforce") ==
-        Texts{"f:1:11: classes[0]: does nothing: it has no tier, reads, cache, miss or on_error"});
+        Texts{"f:1:11: classes[0]: does nothing: it has no tier, reads, cache, miss, ttl, store, "
+              "scripts or on_error, and no limit names it"});
   CHECK(class_warnings("cache: off").empty());
   CHECK(class_warnings("tier: session").empty());
   CHECK(without_place(class_warnings("cache: { ttl: 1s, negative: 1500ms }").at(0)) ==
@@ -317,7 +331,8 @@ TEST_CASE("policy_loader: keys in the wrong place", "[config]") {
   CHECK(without_place(class_errors("limits: 1").at(0)) ==
         "classes[0].limits: unknown key here; it belongs at the top of the file");
   CHECK(policy_errors("upstream: \"a:1\"") ==
-        Texts{"f:1:1: upstream: unknown key; known here: version, mode, defaults, classes"});
+        Texts{"f:1:1: upstream: unknown key; known here: version, mode, read_only, "
+              "defaults, classes, limits, deny"});
   CHECK(class_errors("tier: session, tier: session").size() == 1);
 }
 
