@@ -48,6 +48,7 @@ RulesPtr compile(config::Policy policy) {
   rules->matcher.add(std::string(kReservedKeys) + "*", kNoClass);
   rules->matcher.compile();
   rules->policy = std::move(policy);
+  rules->requests = RequestRules(rules->policy, rules->matcher);
   return rules;
 }
 

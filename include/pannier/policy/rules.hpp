@@ -2,45 +2,16 @@
 
 #include "pannier/config/glob.hpp"
 #include "pannier/config/policy.hpp"
+#include "pannier/policy/key_matcher.hpp"
+#include "pannier/policy/request_rules.hpp"
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace pannier::policy {
-
-using ClassId = std::uint16_t;  // place in Rules::classes
-inline constexpr ClassId kNoClass = 0xFFFF;
-
-// Which class a key belongs to: all globs of the policy in one compiled structure whose cost does
-// not grow with the number of classes. Immutable, no allocation while it matches.
-//
-// Behaviour 8.1: the longest literal prefix wins, then more literal characters.
-class KeyMatcher {
- public:
-  KeyMatcher();
-  ~KeyMatcher();
-  KeyMatcher(const KeyMatcher&) = delete;
-  KeyMatcher& operator=(const KeyMatcher&) = delete;
-  KeyMatcher(KeyMatcher&&) noexcept;
-  KeyMatcher& operator=(KeyMatcher&&) noexcept;
-
-  // Adds a glob; `glob` is well formed (see glob_fault). Equally specific globs that can match one
-  // key are an error that the loader finds; of such the first one counts. `kNoClass` takes keys out
-  // of less specific classes.
-  void add(std::string_view glob, ClassId id);
-  // To be called once, after the last `add`.
-  void compile();
-
-  [[nodiscard]] ClassId match(std::string_view key) const;
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
 
 // What globs mean is part of the file's format; see there.
 using config::common_key;
@@ -55,6 +26,7 @@ using config::literal_prefix;
 struct Rules {
   config::Policy policy;
   KeyMatcher matcher;
+  RequestRules requests;    // limits and denials
   bool any_cache = false;   // some class is cached or observed
   bool any_shadow = false;  // some class only observes its cache
   bool any_lease = false;
