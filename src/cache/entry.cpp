@@ -166,7 +166,7 @@ OwnedEntry make_entry(const Query& query,
   entry->value_bytes = static_cast<std::uint32_t>(reply.bytes.size());
   entry->key_bytes = static_cast<Length>(query.key.size());
   entry->node = reply.node & 0x3fU;
-  entry->key_class = reply.key_class & 0x3ffU;
+  entry->key_class = query.key_class & 0x3ffU;
   entry->row = query.row & 0x7fffU;
   entry->has_rest = !query.rest.empty();
   entry->db = query.db;

@@ -19,6 +19,10 @@ constexpr std::size_t kMostStripes = 16;
 // A stripe is not smaller than this: an eighth of it is the largest reply that is kept.
 constexpr std::size_t kLeastStripe = std::size_t{2} << 20U;
 
+constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  return (a ^ b) * 0x9E3779B97F4A7C15ULL ^ (a >> 29U);
+}
+
 }  // namespace
 
 struct NearCache::Impl {
@@ -55,10 +59,10 @@ struct NearCache::Impl {
   // Yes: nothing happened since `ticket` that forbids it.
   [[nodiscard]] Kept verdict(const Query& query, const Ticket& ticket, const Reply& reply) const {
     if (!ticket.clean || ticket.key_word != versions.of(query.hash) ||
-        ticket.all_word != versions.of_all()) {
+        ticket.all_word != versions.of_all() || ticket.shown != versions.shown(ticket.identity)) {
       return Kept::Doomed;
     }
-    switch (epochs.standing({ticket.epoch, reply.node, reply.key_class, reply.tracked})) {
+    switch (epochs.standing({ticket.epoch, reply.node, query.key_class, reply.tracked})) {
       case Epochs::Standing::Flushed:
         return Kept::Doomed;
       case Epochs::Standing::Unproven:
@@ -84,6 +88,16 @@ NearCache::~NearCache() = default;
 
 std::uint64_t NearCache::hash(std::string_view key) {
   return XXH3_64bits(key.data(), key.size());
+}
+
+std::uint64_t NearCache::identity(const Query& query) {
+  std::uint64_t out = mix(query.hash,
+                          (std::uint64_t{query.row} << 16U) + (std::uint64_t{query.db} << 8U) +
+                              std::uint64_t{query.version});
+  for (const std::string_view argument : query.rest) {
+    out = mix(out, hash(argument));
+  }
+  return out;
 }
 
 void NearCache::prefetch_slot(std::uint64_t hash) const {
@@ -127,17 +141,29 @@ Hit NearCache::find(const Query& query, base::TimePoint now) {
   return hit;
 }
 
-Ticket NearCache::begin(std::uint64_t hash) const {
+Ticket NearCache::begin(const Query& query) const {
   Ticket ticket;
-  ticket.key_word = impl_->versions.of(hash);
+  ticket.identity = identity(query);
+  ticket.key_word = impl_->versions.of(query.hash);
   ticket.all_word = impl_->versions.of_all();
+  ticket.shown = impl_->versions.shown(ticket.identity);
   ticket.epoch = impl_->epochs.current();
   ticket.clean = Versions::idle(ticket.key_word) && Versions::idle(ticket.all_word);
   return ticket;
 }
 
-bool NearCache::may_join(const Ticket& ticket, std::uint64_t hash) const {
-  return ticket.clean && begin(hash) == ticket;
+bool NearCache::may_join(const Ticket& ticket, const Query& query) const {
+  return ticket.clean && begin(query) == ticket;
+}
+
+void NearCache::show(const Query& query, Ticket& ticket, std::optional<std::string_view> bytes) {
+  const std::uint32_t before = impl_->versions.show(ticket.identity);
+  if (ticket.shown == before) {
+    ticket.shown = before + 1;
+  }
+  Stripe& stripe = impl_->stripe_of(query.hash);
+  const std::lock_guard lock(stripe.mutex());
+  stripe.erase_other(query, bytes);
 }
 
 Kept NearCache::install(const Query& query,

@@ -29,7 +29,7 @@ Entry* Stripe::find(const Query& query, Tick now, Epochs::Standing& standing) {
   }
   Entry& entry = index_.at(id);
   standing = standing_of(entry);
-  if (standing == Epochs::Standing::Flushed) {
+  if (standing == Epochs::Standing::Flushed || entry.key_class != query.key_class) {
     remember(entry, query.hash);
     remove(id, Cause::Removed);
     return nullptr;
@@ -90,6 +90,18 @@ std::size_t Stripe::erase(std::uint64_t hash) {
     id = next;
   }
   return erased;
+}
+
+void Stripe::erase_other(const Query& query, std::optional<std::string_view> bytes) {
+  const SlotId id = id_of(query);
+  if (id == 0) {
+    return;
+  }
+  const Entry& entry = index_.at(id);
+  if (!bytes || (entry.negative != 0) != bytes->empty() || entry.value() != *bytes) {
+    remember(entry, query.hash);
+    remove(id, Cause::Removed);
+  }
 }
 
 std::size_t Stripe::expire_some(Tick now, std::size_t looks, bool& round_done) {

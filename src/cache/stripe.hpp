@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
+#include <string_view>
 
 namespace pannier::cache {
 
@@ -26,8 +28,8 @@ class alignas(64) Stripe {
 
   [[nodiscard]] std::mutex& mutex() { return mutex_; }
 
-  // The entry that answers `query` and neither was flushed nor is over; null: none. Counts a touch.
-  // One whose time has passed is removed.
+  // The entry that answers `query` and neither was flushed nor is over nor is of another class;
+  // null: none. Counts a touch. One that is there but does not count is removed.
   [[nodiscard]] Entry* find(const Query& query, Tick now, Epochs::Standing& standing);
 
   // Replaces the entry that answers the same.
@@ -35,6 +37,10 @@ class alignas(64) Stripe {
 
   // Removes the entries of all keys with that hash. Returns how many.
   std::size_t erase(std::uint64_t hash);
+
+  // Removes the entry that answers `query`, whatever its class, unless it says the same: see
+  // NearCache::show.
+  void erase_other(const Query& query, std::optional<std::string_view> bytes);
 
   // Looks at up to `looks` entries, going on where it stopped, and removes those whose time is over
   // or that were flushed. Returns how many; `round_done` tells whether it came to the end.

@@ -23,18 +23,13 @@ metrics::ClassMetrics& metrics_of(Context& context, policy::ClassId key_class) {
   return context.runtime.metrics.classes[key_class];
 }
 
-RuleMode mode_of(const policy::Rules& rules, const CacheRules& cache) {
-  return std::min(rules.policy.mode, cache.mode);
-}
-
-// One in 1/share, by a generator that is good enough for sampling.
+// `share` of all, in percent.
 bool is_sampled(Context& context, double share) {
   if (share <= 0) {
     return false;
   }
   constexpr double kRange = 4294967296.0;
-  context.random = context.random * 6364136223846793005ULL + 1442695040888963407ULL;
-  return static_cast<double>(context.random >> 32U) < share / 100 * kRange;
+  return static_cast<double>(next_random(context)) < share / 100 * kRange;
 }
 
 void start_own(Context& context,
@@ -48,9 +43,9 @@ void start_own(Context& context,
   }
   if (kind == FlightKind::Sample) {
     context.flights[id].hit_age = age;
-    metrics_of(context, read.key_class).sampled.add();
+    metrics_of(context, read.query.key_class).sampled.add();
   } else {
-    metrics_of(context, read.key_class).refreshes.add();
+    metrics_of(context, read.query.key_class).refreshes.add();
   }
 }
 
@@ -78,12 +73,12 @@ void answer_hit(Session& session, const cache::Hit& hit) {
 // Decides over a kept reply under its stripe's lock.
 Afterwards use_hit(Context& context, Session& session, const CachedRead& read) {
   Afterwards out;
-  metrics::ClassMetrics& metrics = metrics_of(context, read.key_class);
-  const CacheRules& rules = *context.rules->at(read.key_class).cache;
+  metrics::ClassMetrics& metrics = metrics_of(context, read.query.key_class);
+  const CacheRules& rules = *context.rules->at(read.query.key_class).cache;
   const base::TimePoint now = context.runtime.now;
   const cache::Hit hit = context.shared.near_cache.find(read.query, now);
   if (!hit || hit.freshness == cache::Freshness::Unproven) {
-    const bool busy = !hit && !context.shared.near_cache.begin(read.query.hash).clean;
+    const bool busy = !hit && !context.shared.near_cache.begin(read.query).clean;
     count_miss(metrics, hit ? Miss::Unproven : busy ? Miss::WriteBusy : Miss::Absent);
     return out;
   }
@@ -137,14 +132,14 @@ Served join_or_fill(Context& context, Session& session, const Fill& fill) {
     const Flight& flight = context.flights[found];
     return flight.joinable && flight.joiners.size() < Flight::kMaxJoiners &&
            context.runtime.now - flight.sent < Flight::kMaxJoinAge &&
-           context.shared.near_cache.may_join(flight.ticket, fill.read.query.hash);
+           context.shared.near_cache.may_join(flight.ticket, fill.read.query);
   };
   if (found != 0 && !elsewhere && may_join()) {
     Flight& flight = context.flights[found];
     const std::uint32_t place = session.open_place();
     flight.joiners.push_back({session.ref(), place, session.state.reply_mode != ReplyMode::On, 0});
     session.reads.push_back({fill.read.query.hash, found, place, false});
-    metrics_of(context, fill.read.key_class).joins.add();
+    metrics_of(context, fill.read.query.key_class).joins.add();
     return Served::Done;
   }
   if (has_joined) {
@@ -157,7 +152,7 @@ Served join_or_fill(Context& context, Session& session, const Fill& fill) {
 Served serve_shadow(Context& context, Fill& fill) {
   fill.kind = FlightKind::Shadow;
   const cache::Hit hit = context.shared.shadow->find(fill.read.query, context.runtime.now);
-  metrics::ClassMetrics& metrics = metrics_of(context, fill.read.key_class);
+  metrics::ClassMetrics& metrics = metrics_of(context, fill.read.query.key_class);
   if (hit && hit.freshness == cache::Freshness::Fresh &&
       hit.bytes().size() == sizeof(fill.digest)) {
     metrics.shadow_hits.add();
@@ -209,13 +204,11 @@ bool identify_read(const Context& context,
     return false;
   }
   const policy::ClassId key_class = context.rules->matcher.match(arguments[1]);
-  if (key_class == policy::kNoClass || !context.rules->at(key_class).cache ||
-      mode_of(*context.rules, *context.rules->at(key_class).cache) == RuleMode::Off) {
+  if (key_class == policy::kNoClass || !context.rules->at(key_class).cache) {
     return false;
   }
   read.row = &row;
   read.arguments = arguments;
-  read.key_class = key_class;
   read.version = session.state.version;
   const HashedKey& hashed = context.hashed_keys[context.batch_index];
   read.query.hash =
@@ -227,6 +220,7 @@ bool identify_read(const Context& context,
   read.query.version = row.has(command::kTypedReply)
                            ? static_cast<std::uint8_t>(session.state.version)
                            : std::uint8_t{0};
+  read.query.key_class = key_class;
   return true;
 }
 
@@ -238,8 +232,8 @@ Served serve_cached(Context& context,
   if (!identify_read(context, session, row, arguments, fill.read)) {
     return Served::No;
   }
-  metrics::ClassMetrics& metrics = metrics_of(context, fill.read.key_class);
-  if (mode_of(*context.rules, *context.rules->at(fill.read.key_class).cache) == RuleMode::Observe) {
+  metrics::ClassMetrics& metrics = metrics_of(context, fill.read.query.key_class);
+  if (context.rules->at(fill.read.query.key_class).cache->mode == RuleMode::Observe) {
     return serve_shadow(context, fill);
   }
   if (session.listener().strong || is_bypassed(context)) {
@@ -256,7 +250,7 @@ Served serve_cached(Context& context,
 std::optional<base::SharedBytes> find_stale(Context& context,
                                             const CachedRead& read,
                                             resp::Version version) {
-  const config::PolicyClass& rule = context.rules->at(read.key_class);
+  const config::PolicyClass& rule = context.rules->at(read.query.key_class);
   if (!rule.cache || rule.cache->stale_if_error.count() == 0 || is_bypassed(context)) {
     return std::nullopt;
   }
@@ -270,7 +264,7 @@ std::optional<base::SharedBytes> find_stale(Context& context,
   if (context.runtime.now >= from + rule.cache->stale_if_error) {
     return std::nullopt;
   }
-  metrics_of(context, read.key_class).error_hits.add();
+  metrics_of(context, read.query.key_class).error_hits.add();
   if (hit.negative) {
     std::string nil;
     resp::append_null(nil, version);
@@ -289,6 +283,23 @@ bool answer_stale(Context& context, const CachedRead& read, const Asker& asker) 
     answer_asker(context, asker, *stale);
   }
   return stale.has_value();
+}
+
+bool is_nil(std::string_view reply) {
+  return reply == "$-1\r\n" || reply == "_\r\n";
+}
+
+void note_shown(Context& context,
+                const cache::Query& query,
+                cache::Ticket& ticket,
+                std::optional<std::string_view> reply) {
+  context.shared.near_cache.show(
+      query, ticket, reply && is_nil(*reply) ? std::string_view() : reply);
+}
+
+std::uint32_t next_random(Context& context) {
+  context.random = context.random * 6364136223846793005ULL + 1442695040888963407ULL;
+  return static_cast<std::uint32_t>(context.random >> 32U);
 }
 
 void answer_asker(Context& context, const Asker& asker, std::string_view bytes) {

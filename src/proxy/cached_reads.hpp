@@ -62,6 +62,18 @@ void take_mget_reply(Context& context, upstream::SlotIndex index, std::string_vi
                                                           resp::Version version);
 [[nodiscard]] bool answer_stale(Context& context, const CachedRead& read, const Asker& asker);
 
+[[nodiscard]] bool is_nil(std::string_view reply);
+
+// Somebody is about to be shown `reply` (see cache::NearCache::show), which `ticket` was taken for;
+// none: it was too large to be held.
+void note_shown(Context& context,
+                const cache::Query& query,
+                cache::Ticket& ticket,
+                std::optional<std::string_view> reply);
+
+// 32 bits, random enough for jitter and samples.
+[[nodiscard]] std::uint32_t next_random(Context& context);
+
 // A reply to one who asked, in its place; nothing when the session is gone.
 void answer_asker(Context& context, const Asker& asker, std::string_view bytes);
 void answer_asker(Context& context, const Asker& asker, const base::SharedBytes& bytes);

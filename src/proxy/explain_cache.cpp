@@ -305,11 +305,11 @@ std::string class_lines(Context& context, const Session& session, const Explaine
   if (!identify_read(context, session, *request.row, request.arguments, read)) {
     return "";
   }
-  const PolicyClass& rules = context.rules->at(read.key_class);
+  const PolicyClass& rules = context.rules->at(read.query.key_class);
   const bool observed = mode_of(*context.rules, *rules.cache) == RuleMode::Observe;
   std::string out = life_lines(*rules.cache);
   out += fmt::format("tracking: {}\n",
-                     tracking_text(context, read.key_class, read.query.key, request.node));
+                     tracking_text(context, read.query.key_class, read.query.key, request.node));
   out += fmt::format("in memory: {}\n", memory_text(context, read, observed));
   return out + fmt::format("leases: {}\n", observed ? "none" : lease_text(rules, *request.row));
 }

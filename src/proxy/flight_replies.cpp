@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,10 +21,6 @@ ClassMetrics& metrics_of(Context& context, const Flight& flight) {
   return context.runtime.metrics.classes[flight.key_class];
 }
 
-bool is_nil(std::string_view reply) {
-  return reply == "$-1\r\n" || reply == "_\r\n";
-}
-
 // Refusals that say nothing about the key: upstream cannot serve now.
 bool says_away(std::string_view reply) {
   return reply.starts_with("-LOADING") || reply.starts_with("-MASTERDOWN") ||
@@ -33,8 +30,7 @@ bool says_away(std::string_view reply) {
 // Shorter by a random part of the class's jitter, so that what was filled together does not expire
 // together (§1.5: jitter only downwards).
 base::Duration jittered(Context& context, base::Duration life, std::uint32_t percent) {
-  context.random = context.random * 6364136223846793005ULL + 1442695040888963407ULL;
-  const auto part = static_cast<std::int64_t>(context.random >> 40U) % 1000;
+  const std::int64_t part = next_random(context) % 1000;
   return life - life / 1000 * part / 100 * percent;
 }
 
@@ -46,7 +42,6 @@ void install(Context& context,
   const config::CacheRules& rules = *flight.rule().cache;
   cache::NearCache::Reply reply;
   reply.node = static_cast<cache::NodeIndex>(flight.node);
-  reply.key_class = flight.key_class;
   reply.tracked = flight.tracked;
   reply.negative = bytes.empty();
   reply.bytes = bytes;
@@ -120,7 +115,7 @@ void fill(Context& context, Flight& flight, std::string_view ttl_reply) {
 
 void compare_sample(Context& context, const Flight& flight, std::string_view whole) {
   const bool changed = cache::NearCache::hash(whole) != flight.digest;
-  if (changed && context.shared.near_cache.may_join(flight.ticket, flight.hash)) {
+  if (changed && context.shared.near_cache.may_join(flight.ticket, flight.read().query)) {
     metrics_of(context, flight).observed_stale.add();
     context.runtime.metrics.observed_stale_age.observe(flight.hit_age);
   }
@@ -141,7 +136,6 @@ void note_shadow(Context& context, Flight& flight, std::string_view whole) {
   }
   cache::NearCache::Reply reply;
   reply.node = static_cast<cache::NodeIndex>(flight.node);
-  reply.key_class = flight.key_class;
   reply.tracked = flight.tracked;
   reply.bytes = {reinterpret_cast<const char*>(&digest), sizeof(digest)};
   reply.charge_as = whole.size();
@@ -176,23 +170,11 @@ bool leases_apply(const Flight& flight) {
   return flight.row == kGet && miss && miss->lease.count() > 0;
 }
 
-// Upstream has just said something else that is not kept: what is, stale perhaps, must not be
-// served after it.
-void drop_kept(Context& context, const Flight& flight) {
-  cache::NearCache& cache = context.shared.near_cache;
-  const bool kept = static_cast<bool>(cache.find(flight.read().query, context.runtime.now));
-  if (kept) {
-    cache.invalidate(flight.hash);
-  }
-}
-
 // Keeps that there is no such key, where the class says for how long.
 void keep_absence(Context& context, Flight& flight) {
   const auto negative = flight.rule().cache->negative;
   if (flight.keep && negative.count() > 0) {
     install(context, flight, {}, negative, negative);
-  } else {
-    drop_kept(context, flight);
   }
   flight.keep = false;
 }
@@ -212,8 +194,6 @@ void settle_absence(Context& context, Flights::Id id, const Asker& leader) {
   }
   if (!filled) {
     keep_absence(context, flight);
-  } else {
-    drop_kept(context, flight);
   }
   flight.keep = false;
 }
@@ -227,12 +207,13 @@ bool settle_flight(Context& context, Flights::Id id, const Asker& leader, std::s
     compare_sample(context, flight, whole);
     return true;
   }
+  const bool away = says_away(whole);
+  if (!away && flight.kind != FlightKind::Shadow) {
+    note_shown(context, flight.read().query, flight.ticket, whole);
+  }
   if (whole.starts_with('-')) {
     flight.keep = false;
-    if (!says_away(whole)) {
-      drop_kept(context, flight);
-    }
-    return fail_askers(context, id, leader, whole, says_away(whole));
+    return fail_askers(context, id, leader, whole, away);
   }
   if (flight.kind == FlightKind::Shadow) {
     note_shadow(context, flight, whole);
@@ -260,7 +241,9 @@ void overflow(Context& context, Flights::Id id) {
   flight.overflowed = true;
   flight.reply = {};
   metrics_of(context, flight).too_large.add();
-  drop_kept(context, flight);
+  if (flight.kind != FlightKind::Sample && flight.kind != FlightKind::Shadow) {
+    note_shown(context, flight.read().query, flight.ticket, std::nullopt);
+  }
   free_joiners(context, id);
 }
 
@@ -308,7 +291,6 @@ bool take_read_reply(Context& context,
   if (whole.size() > limit_of(flight)) {
     flight.keep = false;
     metrics_of(context, flight).too_large.add();
-    drop_kept(context, flight);
   }
   const bool handled = settle_flight(context, slot.flight, leader, whole);
   if (flight.keep && !in_parts) {
@@ -414,6 +396,9 @@ void leave_flight(Context& context, const Asker& asker) {
 void take_element(Context& context, Flights::Id id, std::string_view reply) {
   Flight& flight = context.flights[id];
   flight.answered = true;
+  if (!reply.empty()) {
+    note_shown(context, flight.read().query, flight.ticket, reply);
+  }
   if (reply.empty() || reply.size() > limit_of(flight)) {
     flight.keep = false;
   } else if (is_nil(reply)) {

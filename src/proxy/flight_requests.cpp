@@ -71,8 +71,9 @@ void judge(Context& context, const upstream::Connection& lane, Flight& flight) {
 
 }  // namespace
 
-// When the whole node is going, its lanes may close before the tracker hears of it: until then what
-// is kept is unproven, so that a class's stale_if_error still has it.
+// Which replies the lane has filled is not known: all that are tracked key by key become unproven,
+// so they are not served. They are not dropped at once, because a node that dies may close its
+// lanes before the tracker hears of it, and then a class's stale_if_error still has them.
 void forget_redirect(Context& context, const upstream::Connection& lane) {
   if (context.flights.redirects.erase(&lane) == 0) {
     return;
@@ -103,7 +104,8 @@ Flights::Id begin_flight(Context& context, upstream::Connection& lane, const Fil
   flight.node = lane.node();
   flight.sent = context.runtime.now;
   const bool shadow = fill.kind == FlightKind::Shadow;
-  flight.ticket = (shadow ? *context.shared.shadow : context.shared.near_cache).begin(flight.hash);
+  flight.ticket =
+      (shadow ? *context.shared.shadow : context.shared.near_cache).begin(fill.read.query);
   judge(context, lane, flight);
   flight.keep = flight.keep && fill.kind != FlightKind::Sample;
   if (shadow || fill.kind == FlightKind::Sample) {
@@ -134,7 +136,7 @@ void follow_flight(Context& context, upstream::Connection& lane, Flights::Id id)
 Flights::Id start_flight(Context& context, const Fill& fill) {
   const config::Reads reads = fill.kind == FlightKind::Sample
                                   ? config::Reads::Primary
-                                  : class_reads(context, nullptr, fill.read.key_class);
+                                  : class_reads(context, nullptr, fill.read.query.key_class);
   const route::Route route =
       choose_read_node(context, reads, 0, *fill.read.row, fill.read.arguments);
   if (route.node == route::kNoNode) {
@@ -208,6 +210,9 @@ void read_alone(Context& context, const Flight& flight, const Asker& asker) {
   slot.session = asker.session;
   slot.place = asker.place;
   slot.silent = asker.silent;
+  slot.key_hash = flight.hash;
+  slot.shows_keys = true;
+  session->reads.push_back({flight.hash, 0, asker.place, true});
   slot.deadline = upstream::DeadlineKind::Read;
   ++binding.in_flight;
   context.runtime.metrics.nodes.at(flight.node).requests.add();

@@ -22,20 +22,10 @@ void keep_arguments(std::span<const std::string_view> arguments,
   }
 }
 
-constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-  return (a ^ b) * 0x9E3779B97F4A7C15ULL ^ (a >> 29U);
-}
-
 }  // namespace
 
 std::uint64_t CachedRead::identity() const {
-  std::uint64_t out = mix(query.hash,
-                          (std::uint64_t{query.row} << 16U) + (std::uint64_t{query.db} << 8U) +
-                              static_cast<std::uint64_t>(version));
-  for (const std::string_view argument : query.rest) {
-    out = mix(out, cache::NearCache::hash(argument));
-  }
-  return out;
+  return cache::NearCache::identity(query) + static_cast<std::uint64_t>(version);
 }
 
 CachedRead Flight::read() const {
@@ -49,7 +39,7 @@ CachedRead Flight::read() const {
   out.query.db = static_cast<std::uint8_t>(db);
   out.query.version =
       row->has(command::kTypedReply) ? static_cast<std::uint8_t>(version) : std::uint8_t{0};
-  out.key_class = key_class;
+  out.query.key_class = key_class;
   out.version = version;
   return out;
 }
@@ -63,7 +53,7 @@ Flights::Id Flights::open(const CachedRead& read) {
   free_.pop_back();
   Flight& flight = (*this)[id];
   flight.row = read.row;
-  flight.key_class = read.key_class;
+  flight.key_class = read.query.key_class;
   flight.version = read.version;
   flight.db = read.query.db;
   flight.hash = read.query.hash;

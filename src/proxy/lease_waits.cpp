@@ -48,7 +48,7 @@ void give_up(Context& context, std::uint64_t token, LeaseEnd end) {
 // Whether a waiting read may share this flight. It began while a write was under way when that
 // one's push was faster than its reply: its reply is not kept, but one is enough for all who wait.
 bool may_share(const Context& context, const Flight& flight) {
-  return flight.joinable && context.shared.near_cache.begin(flight.hash) == flight.ticket;
+  return flight.joinable && context.shared.near_cache.begin(flight.read().query) == flight.ticket;
 }
 
 // Upstream is asked again on behalf of a waiting read, together with whoever asks just now.
@@ -162,7 +162,7 @@ bool end_lease_wait(Context& context, std::uint64_t token, LeaseEnd end) {
   if (Session* session = context.sessions.find(wait.asker.session)) {
     std::erase(session->lease_waits, token);
   }
-  count(context, wait.read.key_class, end);
+  count(context, wait.read.query.key_class, end);
   context.waits.close(id);
   return true;
 }

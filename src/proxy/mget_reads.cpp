@@ -4,6 +4,7 @@
 #include "cached_reads.hpp"
 #include "request_handler.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -59,35 +60,34 @@ bool identify_all(Context& context,
     if (!identify_read(context, session, get_row(), gets.back(), read)) {
       return false;
     }
-    const config::CacheRules& rules = *context.rules->at(read.key_class).cache;
+    const config::CacheRules& rules = *context.rules->at(read.query.key_class).cache;
     if (!rules.mget || rules.mode != config::RuleMode::Enforce) {
       return false;
     }
     reads.push_back(read);
   }
-  return context.rules->policy.mode == config::RuleMode::Enforce;
+  return true;
 }
 
-// Appends what is kept; 0: nothing fresh, else a digest of it.
-std::uint64_t append_hit(Context& context, const CachedRead& read, std::string& out) {
+// Appends what is kept; false: nothing fresh.
+bool append_hit(Context& context, const CachedRead& read, std::string& out) {
   const cache::Hit hit = context.shared.near_cache.find(read.query, context.runtime.now);
   if (!hit || hit.freshness != cache::Freshness::Fresh) {
-    return 0;
+    return false;
   }
-  std::string nil;
   if (hit.negative) {
-    resp::append_null(nil, read.version);
+    resp::append_null(out, read.version);
+  } else {
+    out += hit.bytes();
   }
-  const std::string_view bytes = hit.negative ? std::string_view(nil) : hit.bytes();
-  out += bytes;
-  return cache::NearCache::hash(bytes) | 1U;
+  return true;
 }
 
 void count(Context& context, const std::vector<CachedRead>& reads, const MgetFill& fill) {
   for (std::size_t i = 0; i < reads.size(); ++i) {
-    metrics::ClassMetrics& metrics = context.runtime.metrics.classes[reads[i].key_class];
-    (fill.keys[i].digest != 0 ? metrics.hits
-                              : metrics.misses.at(static_cast<std::size_t>(metrics::Miss::Absent)))
+    metrics::ClassMetrics& metrics = context.runtime.metrics.classes[reads[i].query.key_class];
+    (fill.keys[i].kept ? metrics.hits
+                       : metrics.misses.at(static_cast<std::size_t>(metrics::Miss::Absent)))
         .add();
   }
 }
@@ -110,10 +110,15 @@ Served serve_mget(Context& context,
   std::string out;
   resp::append_array_header(out, reads.size());
   bool all = session.reads.empty();
+  fill.db = static_cast<std::uint8_t>(session.state.db);
   for (const CachedRead& read : reads) {
-    const std::uint64_t digest = append_hit(context, read, out);
-    fill.keys.push_back({std::string(read.query.key), read.query.hash, digest, 0});
-    all = all && digest != 0;
+    const bool kept = append_hit(context, read, out);
+    const bool repeated =
+        std::any_of(fill.keys.begin(), fill.keys.end(), [&](const MgetFill::Key& key) {
+          return key.hash == read.query.hash && key.name == read.query.key;
+        });
+    fill.keys.push_back({std::string(read.query.key), read.query.hash, kept, repeated, 0});
+    all = all && kept;
   }
   count(context, reads, fill);
   if (all) {
@@ -132,7 +137,7 @@ void begin_mget(Context& context, Session& session, upstream::Connection& lane, 
       continue;
     }
     session.reads.push_back({one.read.query.hash, 0, session.replies().next_place(), true});
-    if (key.digest == 0) {
+    if (!key.kept && !key.repeated) {
       key.flight = begin_flight(context, lane, one);
       context.flights[key.flight].slots += 2;  // the MGET, and the hold until `follow_mget`
     }
@@ -163,8 +168,11 @@ void take_mget_reply(Context& context, upstream::SlotIndex index, std::string_vi
     const MgetFill::Key& key = fill.keys[i];
     if (key.flight != 0) {
       take_element(context, key.flight, whole ? elements[i] : std::string_view{});
-    } else if (whole && (cache::NearCache::hash(elements[i]) | 1U) != key.digest) {
-      context.shared.near_cache.invalidate(key.hash);  // older than what the client sees now
+    } else if (whole && !key.repeated) {
+      const cache::Query query{
+          key.hash, key.name, {}, command::index_of(get_row()), fill.db, 0, policy::kNoClass};
+      cache::Ticket ticket = context.shared.near_cache.begin(query);
+      note_shown(context, query, ticket, elements[i]);
     }
   }
 }

@@ -54,11 +54,11 @@ NearCache::Reply reply_of(std::uint32_t key, SizeOf size_of) {
 
 bool ask(NearCache& cache, std::uint32_t key, SizeOf size_of) {
   const std::string text = std::to_string(key);
-  const Query query{NearCache::hash(text), text, {}, 1, 0, 0};
+  const Query query{NearCache::hash(text), text, {}, 1, 0, 0, 0};
   if (cache.find(query, kNow)) {
     return true;
   }
-  cache.install(query, cache.begin(query.hash), reply_of(key, size_of), kNow);
+  cache.install(query, cache.begin(query), reply_of(key, size_of), kNow);
   return false;
 }
 

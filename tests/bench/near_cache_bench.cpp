@@ -38,7 +38,7 @@ const std::vector<Key>& keys() {
 }
 
 Query query_of(const Key& key) {
-  return {key.hash, key.text, {}, 1, 0, 0};
+  return {key.hash, key.text, {}, 1, 0, 0, 0};
 }
 
 Kept install(NearCache& cache, const Key& key) {
@@ -47,7 +47,7 @@ Kept install(NearCache& cache, const Key& key) {
   reply.tracked = false;
   reply.bytes = value;
   reply.life = {kNow + std::chrono::hours(1), kNow + std::chrono::hours(1), base::TimePoint::max()};
-  return cache.install(query_of(key), cache.begin(key.hash), reply, kNow);
+  return cache.install(query_of(key), cache.begin(query_of(key)), reply, kNow);
 }
 
 void fill(NearCache& cache) {
@@ -85,7 +85,7 @@ void lookup_batch(benchmark::State& state) {
     for (Query& query : batch) {
       const Key& key = asked[at];
       at = at + 1 == kEntries ? 0 : at + 1;
-      query = {NearCache::hash(key.text), key.text, {}, 1, 0, 0};
+      query = {NearCache::hash(key.text), key.text, {}, 1, 0, 0, 0};
       cache.prefetch_slot(query.hash);
     }
     for (const Query& query : batch) {

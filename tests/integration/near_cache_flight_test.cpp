@@ -259,6 +259,45 @@ TEST_CASE("near cache case 53: a client that does not read what memory has for i
   }
 }
 
+TEST_CASE(
+    "near cache: two reads of a key overlap: after the newer reply nobody sees the older one") {
+  const std::string newer = GENERATE(as<std::string>{}, "$-1\r\n", bulk("v2"), "-ERR not now\r\n");
+  const bool is_kept = GENERATE(false, true);  // that there is no key
+  CAPTURE(newer, is_kept);
+  CacheOptions options;
+  options.cache = is_kept ? "ttl: 60s, negative: 60s" : "ttl: 60s";
+  options.rest = "workers: 2";
+  ScriptedRig rig(Way::Broadcast, options);
+  std::vector<RawClient> clients = connect_many(rig.pannier, 4);  // by turns on the one and other
+  const std::string key = rig.key("1");
+  rig.server.hold({"GET", key});
+  clients[0].ask({"GET", key});
+  rig.server.wait_for_held(1);
+  clients[1].ask({"GET", key});
+  rig.server.wait_for_held(2);
+  rig.server.answer(newer, 1);
+  CHECK(clients[1].read() == newer);
+  settle(clients[1]);
+  if (newer[0] == '$' && (is_kept || newer != "$-1\r\n")) {
+    CHECK(clients[2].call({"GET", key}) == newer);  // from memory
+  } else {
+    clients[2].ask({"GET", key});
+    REQUIRE(rig.server.wait_for_held(2).size() == 2);  // it has not joined the older one
+  }
+  rig.server.let({"GET", key});
+  rig.server.answer(bulk("v1"));
+  CHECK(clients[0].read() == bulk("v1"));
+  if (!rig.server.wait_for_held(0).empty()) {
+    rig.server.answer(newer);
+    CHECK(clients[2].read() == newer);
+  }
+  settle(clients[0]);  // the older one's PTTL is there
+  rig.server.set(key, "v3");
+  for (RawClient& client : clients) {
+    CHECK(client.call({"GET", key}) != bulk("v1"));
+  }
+}
+
 TEST_CASE("near cache: CLIENT REPLY OFF and SKIP among those who wait") {
   ScriptedRig rig;
   std::vector<RawClient> clients = connect_many(rig.pannier, 6);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,12 +27,16 @@ struct Query {
   std::uint16_t row = 0;                   // command::index_of
   std::uint8_t db = 0;                     // databases above 255 are not cached
   std::uint8_t version = 0;  // RESP version where the encoding of the reply differs, else 0
+  ClassIndex key_class =
+      0;  // of the key by the policy of now; what is kept under another is not found
 };
 
 // Taken before a read is sent; what must still hold when its reply is to be kept or shared.
 struct Ticket {
   std::uint64_t key_word = 0;  // version and writes in flight of the key's counter
   std::uint64_t all_word = 0;  // the same of writes whose keys are not known
+  std::uint64_t identity = 0;  // NearCache::identity of the query
+  std::uint32_t shown = 0;     // how often replies to it were shown
   std::uint32_t epoch = 0;
   bool clean = false;  // no write to the key was in flight: the reply may be kept and shared
 
@@ -99,11 +104,12 @@ struct ClassUse {
 // key. Eviction is S3-FIFO in bytes per stripe (Yang et al., SOSP'23). Behind it lie the version
 // counters that keep a reply from being installed when its key changed meanwhile
 // (research/coherence.md §1.2): an installed value is never older than the last invalidation that
-// was processed.
+// was processed, nor than a reply to the same query that a client was shown before.
 //
-// Legal order for a fill: `begin` before the request's bytes are queued, `install` with that ticket
-// when the reply has come. For a local write: `begin_write` before its bytes are queued,
-// `end_write` when its outcome is known or its connection is gone.
+// Legal order for a fill: `begin` before the request's bytes are queued, `show` with that ticket
+// before anybody gets its reply, `install` when it is known how long that lives. For a local write:
+// `begin_write` before its bytes are queued, `end_write` when its outcome is known or its
+// connection is gone.
 class NearCache {
  public:
   static constexpr std::size_t kCopyUpTo = 4096;   // bytes of a reply that is read under the lock
@@ -117,29 +123,36 @@ class NearCache {
   NearCache& operator=(const NearCache&) = delete;
 
   [[nodiscard]] static std::uint64_t hash(std::string_view key);
+  // Of all that makes the reply another one; not of the class.
+  [[nodiscard]] static std::uint64_t identity(const Query& query);
 
   // Pulls what `find` will read into the processor's caches; `prefetch_entry` a little after
   // `prefetch_slot`, for a batch of keys.
   void prefetch_slot(std::uint64_t hash) const;
   void prefetch_entry(std::uint64_t hash) const;
 
-  // False `Hit`: not there, or past keep_until, or flushed.
+  // False `Hit`: not there, or past keep_until, or flushed, or kept when the key had another class.
   [[nodiscard]] Hit find(const Query& query, base::TimePoint now);
 
-  [[nodiscard]] Ticket begin(std::uint64_t hash) const;
-  // No write and no invalidation of the key came since the ticket was taken: who asks now may share
-  // that read's reply (§1.3).
-  [[nodiscard]] bool may_join(const Ticket& ticket, std::uint64_t hash) const;
+  [[nodiscard]] Ticket begin(const Query& query) const;
+  // No write and no invalidation of the key came since the ticket was taken, and nobody was shown
+  // another reply to its query: who asks now may share that read's reply (§1.3).
+  [[nodiscard]] bool may_join(const Ticket& ticket, const Query& query) const;
 
   struct Reply {
     NodeIndex node = 0;
-    ClassIndex key_class = 0;
     bool tracked = true;  // false: TTL only, coherence of the node does not matter
     bool negative = false;
     std::string_view bytes;     // as it goes to clients; empty when negative
     std::size_t charge_as = 0;  // 0: what it takes; else as if `bytes` were so long (shadow mode)
     Lifetime life;
   };
+
+  // A reply to the query is about to be shown: other reads of it that are under way may be older,
+  // so they are neither joined nor kept any more, and what is kept and differs goes. `ticket` is of
+  // the read that brought it and stays good if it was. `bytes` as in Reply, empty: there is no such
+  // key; none: they are not kept whatever they are.
+  void show(const Query& query, Ticket& ticket, std::optional<std::string_view> bytes);
 
   Kept install(const Query& query, const Ticket& ticket, const Reply& reply, base::TimePoint now);
 

@@ -41,9 +41,9 @@ struct CachedRead {
   const command::CommandSpec* row = nullptr;
   std::span<const std::string_view> arguments;
   cache::Query query;  // its views are those of `arguments`
-  policy::ClassId key_class = policy::kNoClass;
   resp::Version version = resp::Version::Resp2;
 
+  // Of all that makes the reply another one, the encoding of nil too.
   [[nodiscard]] std::uint64_t identity() const;
 };
 
@@ -126,11 +126,13 @@ struct MgetFill {
   struct Key {
     std::string name;
     std::uint64_t hash = 0;
-    std::uint64_t digest = 0;  // of what is kept of it; 0: nothing
+    bool kept = false;         // memory has a fresh one
+    bool repeated = false;     // it stands before this one, too
     std::uint32_t flight = 0;  // that keeps its element; 0: none
   };
 
   std::vector<Key> keys;
+  std::uint8_t db = 0;
 };
 
 // A read that found nothing upstream and waits for the holder of the key's lease.

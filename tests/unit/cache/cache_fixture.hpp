@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,6 @@ class CacheFixture {
     cache.regain(kNode);
     cache.regain(kNode + 1);
     reply.node = kNode;
-    reply.key_class = kClass;
     reply.life = life(std::chrono::seconds(30));
   }
 
@@ -49,8 +49,22 @@ class CacheFixture {
     return cache.install(query(wish, rest), ticket, reply, now);
   }
 
-  Kept keep(const Wish& wish, std::string_view bytes) {
-    return install(wish, cache.begin(hash(wish.key)), bytes);
+  Kept keep(const Wish& wish, std::string_view bytes) { return install(wish, begin(wish), bytes); }
+
+  [[nodiscard]] Ticket begin(const Wish& wish) {
+    const std::vector<std::string_view> rest(wish.rest.begin(), wish.rest.end());
+    return cache.begin(query(wish, rest));
+  }
+
+  [[nodiscard]] bool may_join(const Wish& wish, const Ticket& ticket) {
+    const std::vector<std::string_view> rest(wish.rest.begin(), wish.rest.end());
+    return cache.may_join(ticket, query(wish, rest));
+  }
+
+  // "": there is no such key.
+  void show(const Wish& wish, Ticket& ticket, std::optional<std::string_view> bytes) {
+    const std::vector<std::string_view> rest(wish.rest.begin(), wish.rest.end());
+    cache.show(query(wish, rest), ticket, bytes);
   }
 
   [[nodiscard]] Hit find(const Wish& wish) {
@@ -66,11 +80,12 @@ class CacheFixture {
 
   NearCache cache;
   base::TimePoint now = kStart;
-  NearCache::Reply reply;  // what `install` keeps, but for the bytes
+  NearCache::Reply reply;         // what `install` keeps, but for the bytes
+  ClassIndex key_class = kClass;  // of all keys
 
  private:
-  [[nodiscard]] static Query query(const Wish& wish, const std::vector<std::string_view>& rest) {
-    return {hash(wish.key), wish.key, rest, wish.row, wish.db, wish.version};
+  [[nodiscard]] Query query(const Wish& wish, const std::vector<std::string_view>& rest) const {
+    return {hash(wish.key), wish.key, rest, wish.row, wish.db, wish.version, key_class};
   }
 };
 

@@ -9,7 +9,7 @@ using namespace pannier::cache;
 
 TEST_CASE("near_cache: an invalidation between begin and install keeps the reply out") {
   CacheFixture f;
-  const Ticket ticket = f.cache.begin(f.hash("k"));
+  const Ticket ticket = f.begin({"k"});
   f.cache.invalidate(f.hash("k"));
   REQUIRE(f.install({"k"}, ticket, "$2\r\nv1\r\n") == Kept::Doomed);
   REQUIRE(f.get({"k"}) == "-");
@@ -33,9 +33,9 @@ TEST_CASE("near_cache: an invalidation before the read was sent does not matter"
 
 TEST_CASE("near_cache: of two fills only the one sent after the invalidation is kept") {
   CacheFixture f;
-  const Ticket first = f.cache.begin(f.hash("k"));
+  const Ticket first = f.begin({"k"});
   f.cache.invalidate(f.hash("k"));
-  const Ticket second = f.cache.begin(f.hash("k"));
+  const Ticket second = f.begin({"k"});
   SECTION("the newer reply comes first") {
     REQUIRE(f.install({"k"}, second, "v2") == Kept::Yes);
     REQUIRE(f.install({"k"}, first, "v1") == Kept::Doomed);
@@ -63,10 +63,10 @@ TEST_CASE("near_cache: one invalidation removes a key from every db and of every
 TEST_CASE("near_cache: while a write to the key is in flight nothing is kept") {
   CacheFixture f;
   f.keep({"k"}, "v0");
-  const Ticket before = f.cache.begin(f.hash("k"));
+  const Ticket before = f.begin({"k"});
   f.cache.begin_write(f.hash("k"));
   REQUIRE(f.get({"k"}) == "-");
-  const Ticket during = f.cache.begin(f.hash("k"));
+  const Ticket during = f.begin({"k"});
   REQUIRE_FALSE(during.clean);
   REQUIRE(f.install({"k"}, before, "v1") == Kept::Doomed);
   REQUIRE(f.install({"k"}, during, "v1") == Kept::Doomed);
@@ -92,17 +92,17 @@ TEST_CASE("near_cache: more writes in flight than 16 bits count do not look like
   for (int i = 0; i < 1 << 16; ++i) {
     f.cache.begin_write(f.hash("k"));
   }
-  REQUIRE_FALSE(f.cache.begin(f.hash("k")).clean);
+  REQUIRE_FALSE(f.begin({"k"}).clean);
   for (int i = 0; i < 1 << 16; ++i) {
     f.cache.end_write(f.hash("k"));
   }
-  REQUIRE(f.cache.begin(f.hash("k")).clean);
+  REQUIRE(f.begin({"k"}).clean);
 }
 
 TEST_CASE("near_cache: a write of unknown keys removes everything and blocks every fill") {
   CacheFixture f;
   f.keep({"a"}, "v");
-  const Ticket before = f.cache.begin(f.hash("b"));
+  const Ticket before = f.begin({"b"});
   f.cache.begin_write_all();
   REQUIRE(f.get({"a"}) == "-");
   REQUIRE(f.install({"b"}, before, "v") == Kept::Doomed);
@@ -115,8 +115,8 @@ TEST_CASE("near_cache: a write of unknown keys removes everything and blocks eve
 TEST_CASE("near_cache: a flight may be joined until its key is written or invalidated") {
   CacheFixture f;
   const auto key = f.hash("k");
-  const Ticket ticket = f.cache.begin(key);
-  REQUIRE(f.cache.may_join(ticket, key));
+  const Ticket ticket = f.begin({"k"});
+  REQUIRE(f.may_join({"k"}, ticket));
   SECTION("an invalidation") {
     f.cache.invalidate(key);
   }
@@ -129,21 +129,21 @@ TEST_CASE("near_cache: a flight may be joined until its key is written or invali
   SECTION("a flush") {
     f.cache.flush_node(kNode);
   }
-  REQUIRE_FALSE(f.cache.may_join(ticket, key));
+  REQUIRE_FALSE(f.may_join({"k"}, ticket));
 }
 
 TEST_CASE("near_cache: a flight that began during a write is joined by nobody") {
   CacheFixture f;
   f.cache.begin_write(f.hash("k"));
-  const Ticket ticket = f.cache.begin(f.hash("k"));
-  REQUIRE_FALSE(f.cache.may_join(ticket, f.hash("k")));
+  const Ticket ticket = f.begin({"k"});
+  REQUIRE_FALSE(f.may_join({"k"}, ticket));
 }
 
 TEST_CASE("near_cache: a flush of everything removes everything and dooms what is on its way") {
   CacheFixture f;
   f.keep({"k", kGet, {}, 0}, "v");
   f.keep({"k", kGet, {}, 3}, "v");
-  const Ticket ticket = f.cache.begin(f.hash("n"));
+  const Ticket ticket = f.begin({"n"});
   f.cache.flush_all();
   REQUIRE(f.get({"k", kGet, {}, 0}) == "-");
   REQUIRE(f.get({"k", kGet, {}, 3}) == "-");
@@ -167,25 +167,25 @@ TEST_CASE("near_cache: a flush of a node leaves the replies of others") {
 TEST_CASE("near_cache: a flush of a class leaves the replies of others") {
   CacheFixture f;
   f.keep({"a"}, "v");
-  f.reply.key_class = kClass + 1;
+  f.key_class = kClass + 1;
   f.keep({"b"}, "v");
-  const Ticket ticket = f.cache.begin(f.hash("c"));
+  const Ticket ticket = f.begin({"c"});
   f.cache.flush_class(kClass);
-  REQUIRE(f.get({"a"}) == "-");
   REQUIRE(f.get({"b"}) == "v");
   REQUIRE(f.install({"c"}, ticket, "v") == Kept::Yes);
-  f.reply.key_class = kClass;
+  f.key_class = kClass;
+  REQUIRE(f.get({"a"}) == "-");
   REQUIRE(f.install({"d"}, ticket, "v") == Kept::Doomed);
 }
 
 TEST_CASE("near_cache: a node begins incoherent: only replies that live by time are kept") {
   NearCache cache(1 << 20);
   REQUIRE_FALSE(cache.coherent(0));
-  const Query query{NearCache::hash("k"), "k", {}, kGet, 0, 0};
+  const Query query{NearCache::hash("k"), "k", {}, kGet, 0, 0, 0};
   NearCache::Reply reply;
   reply.bytes = "v";
   reply.life = {kStart + 1s, kStart + 1s, pannier::base::TimePoint::max()};
-  const Ticket ticket = cache.begin(query.hash);
+  const Ticket ticket = cache.begin(query);
   REQUIRE(cache.install(query, ticket, reply, kStart) == Kept::Incoherent);
   reply.tracked = false;
   REQUIRE(cache.install(query, ticket, reply, kStart) == Kept::Yes);
@@ -199,13 +199,13 @@ TEST_CASE("near_cache: lost coherence makes tracked replies unproven, its return
   f.reply.tracked = false;
   f.keep({"timed"}, "v");
   f.reply.tracked = true;
-  const Ticket before = f.cache.begin(f.hash("n"));
+  const Ticket before = f.begin({"n"});
   f.cache.lose(kNode);
   REQUIRE_FALSE(f.cache.coherent(kNode));
   REQUIRE(f.find({"tracked"}).freshness == Freshness::Unproven);
   REQUIRE(f.find({"timed"}).freshness == Freshness::Fresh);
   REQUIRE(f.install({"n"}, before, "v") == Kept::Incoherent);
-  const Ticket lost = f.cache.begin(f.hash("n"));
+  const Ticket lost = f.begin({"n"});
 
   SECTION("an unproven reply is still invalidated and still ends") {
     f.now += 10'999ms;

@@ -314,14 +314,14 @@ TEST_CASE("near_cache: the budget holds with values of 1 B to 1 MB from four thr
     std::mt19937 random(seed + number);
     for (int step = 0; step < kSteps; ++step) {
       const std::string key = "k" + std::to_string(random() % 20'000);
-      const Query query{NearCache::hash(key), key, {}, kGet, 0, 0};
+      const Query query{NearCache::hash(key), key, {}, kGet, 0, 0, 0};
       const TimePoint now = kStart + std::chrono::milliseconds(step);
       NearCache::Reply reply;
       reply.node = kNode;
       reply.bytes =
           std::string_view(large).substr(0, 1 + random() % (std::size_t{1} << random() % 21));
       reply.life = {now + 500ms, now + 2s, TimePoint::max()};
-      f.cache.install(query, f.cache.begin(query.hash), reply, now);
+      f.cache.install(query, f.cache.begin(query), reply, now);
       if (step % 8 == 0) {
         f.cache.invalidate(NearCache::hash("k" + std::to_string(random() % 20'000)));
       }

@@ -21,15 +21,17 @@ using pannier::base::TimePoint;
 namespace {
 
 constexpr int kKeys = 24;
+constexpr int kDbs = 2;
 constexpr int kThreads = 4;
 constexpr int kSteps = 20'000;
 
-// The server: what each key's value is. The checker: up to which version a key's changes are known
-// to this sidecar, by a push or because it wrote itself.
+// The server: what each key's value is, in all dbs. The checker: up to which version a key's
+// changes are known to this sidecar: by a push, because it wrote itself, or in a db because a
+// client was shown it.
 struct World {
   struct Key {
     std::atomic<std::uint64_t> version{1};
-    std::atomic<std::uint64_t> known{1};
+    std::array<std::atomic<std::uint64_t>, kDbs> known{1, 1};
   };
 
   std::array<Key, kKeys> keys;
@@ -37,7 +39,13 @@ struct World {
 
   // A change is known: nothing older may be handed out to who asks from now on.
   void learn(int key, std::uint64_t version) {
-    auto& known = keys[static_cast<std::size_t>(key)].known;
+    for (int db = 0; db < kDbs; ++db) {
+      learn_in(key, db, version);
+    }
+  }
+
+  void learn_in(int key, int db, std::uint64_t version) {
+    auto& known = keys[static_cast<std::size_t>(key)].known[static_cast<std::size_t>(db)];
     std::uint64_t seen = known.load();
     while (seen < version && !known.compare_exchange_weak(seen, version)) {
     }
@@ -110,12 +118,13 @@ class Client {
   }
 
   [[nodiscard]] Query query(const std::string& key, int db) const {
-    return {NearCache::hash(key), key, {}, kGet, static_cast<std::uint8_t>(db), 0};
+    return {NearCache::hash(key), key, {}, kGet, static_cast<std::uint8_t>(db), 0, 0};
   }
 
   void read(int key) {
     const std::string text = name(key);
-    const std::uint64_t known = of(key).known.load();
+    const int db = pick(kDbs);
+    const std::uint64_t known = of(key).known[static_cast<std::size_t>(db)].load();
     const TimePoint now = world_.now();
     cache_.prefetch_slot(NearCache::hash(text));
     cache_.prefetch_entry(NearCache::hash(text));
@@ -123,7 +132,7 @@ class Client {
     SharedBytes shared;
     Freshness freshness{};
     {
-      Hit hit = cache_.find(query(text, pick(2)), now);
+      Hit hit = cache_.find(query(text, db), now);
       if (!hit) {
         return;
       }
@@ -135,10 +144,13 @@ class Client {
     }
     pause();
     ++hits;
-    check(key, known, now, freshness, shared.empty() ? std::string_view(bytes) : shared.view());
+    const std::uint64_t version =
+        check(key, known, now, freshness, shared.empty() ? std::string_view(bytes) : shared.view());
+    world_.learn_in(key, db, version);
   }
 
-  void check(
+  // Returns the version.
+  std::uint64_t check(
       int key, std::uint64_t known, TimePoint now, Freshness freshness, std::string_view bytes) {
     int read_key = 0;
     unsigned long long version = 0;
@@ -154,6 +166,7 @@ class Client {
                now >= kStart + std::chrono::milliseconds(fresh_until)) {
       fault = name(key) + ": fresh after its time";
     }
+    return version;
   }
 
   // Some are handed out by reference.
@@ -163,8 +176,9 @@ class Client {
 
   void fill(int key) {
     const std::string text = name(key);
+    const int db = pick(kDbs);
     const TimePoint sent = world_.now();
-    const Ticket ticket = cache_.begin(NearCache::hash(text));
+    Ticket ticket = cache_.begin(query(text, db));
     pause();
     const std::uint64_t version = of(key).version.load();
     pause();
@@ -176,7 +190,10 @@ class Client {
     reply.bytes = bytes;
     reply.tracked = true;
     reply.life = {fresh, fresh + 20ms, fresh - 1ms};
-    cache_.install(query(text, pick(2)), ticket, reply, world_.now());
+    cache_.show(query(text, db), ticket, bytes);
+    world_.learn_in(key, db, version);
+    pause();
+    cache_.install(query(text, db), ticket, reply, world_.now());
   }
 
   // By another sidecar: the push comes a little later.

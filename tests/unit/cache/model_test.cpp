@@ -57,7 +57,7 @@ class Model {
   int pick(int below) { return static_cast<int>(random_() % static_cast<unsigned>(below)); }
 
   [[nodiscard]] static Wish wish(int key, int variant) {
-    Wish out{"key:" + std::to_string(key)};
+    Wish out{"key-" + std::to_string(key)};  // so no two of them share a word in Versions
     out.row = variant < 2 ? kGet : kHget;
     out.db = variant == 1 ? 1 : 0;
     if (variant >= 2) {
@@ -75,8 +75,10 @@ class Model {
       look(key, pick(kVariants));
     } else if (dice < 650) {
       begin(key);
-    } else if (dice < 840) {
+    } else if (dice < 820) {
       complete();
+    } else if (dice < 840) {
+      show();
     } else if (dice < 900) {
       f_.cache.invalidate(hash(key));
       change(key);
@@ -162,10 +164,30 @@ class Model {
     fill.node = static_cast<NodeIndex>(kNode + pick(kNodes));
     fill.key_class = static_cast<ClassIndex>(pick(kClasses));
     fill.tracked = pick(4) != 0;
-    fill.ticket = f_.cache.begin(hash(key));
+    fill.ticket = f_.begin(wish(key, fill.variant));
     fill.doomed = writing_.contains(key);
     REQUIRE(fill.ticket.clean == !fill.doomed);
     fills_.push_back(fill);
+  }
+
+  // A reply to the query of a fill is shown: it comes later, or never.
+  void show() {
+    if (fills_.empty()) {
+      return;
+    }
+    Fill& shown = fills_[static_cast<std::size_t>(pick(static_cast<int>(fills_.size())))];
+    const auto at = model_.find({shown.key, shown.variant});
+    const bool same = at != model_.end() && pick(2) == 0;
+    if (!same && at != model_.end()) {
+      model_.erase(at);
+    }
+    const std::string bytes = same ? at->second.bytes : "x";
+    f_.show(wish(shown.key, shown.variant), shown.ticket, bytes);
+    for (Fill& fill : fills_) {
+      const bool other = &fill != &shown;
+      fill.doomed =
+          fill.doomed || (other && fill.key == shown.key && fill.variant == shown.variant);
+    }
   }
 
   void complete() {
@@ -179,7 +201,7 @@ class Model {
     const std::string bytes(size + static_cast<std::size_t>(pick(100)),
                             static_cast<char>(random_()));
     f_.reply.node = fill.node;
-    f_.reply.key_class = fill.key_class;
+    f_.key_class = fill.key_class;
     f_.reply.tracked = fill.tracked;
     // Spans that are kept to the millisecond.
     f_.reply.life = f_.life(std::chrono::milliseconds(1 + pick(2000)),
@@ -201,11 +223,14 @@ class Model {
   }
 
   void look(int key, int variant) {
-    const Hit hit = f_.find(wish(key, variant));
     const auto at = model_.find({key, variant});
+    f_.key_class = at != model_.end() && pick(20) != 0 ? at->second.key_class
+                                                       : static_cast<ClassIndex>(pick(kClasses));
+    const Hit hit = f_.find(wish(key, variant));
     const bool expected = at != model_.end() && f_.now < at->second.keep_until;
-    if (!expected) {
+    if (!expected || at->second.key_class != f_.key_class) {
       REQUIRE_FALSE(hit);
+      model_.erase({key, variant});
       return;
     }
     if (!hit) {

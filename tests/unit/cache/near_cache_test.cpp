@@ -91,7 +91,7 @@ TEST_CASE("near_cache: a reply is fresh, then stale, then gone") {
 TEST_CASE("near_cache: a life counts from the sending, so a late reply has less of it") {
   CacheFixture f;
   f.reply.life = f.life(30ms);
-  const Ticket ticket = f.cache.begin(f.hash("k"));
+  const Ticket ticket = f.begin({"k"});
   f.now += 20ms;
   REQUIRE(f.install({"k"}, ticket, "v") == Kept::Yes);
   f.now = kStart + 29ms;
@@ -103,7 +103,7 @@ TEST_CASE("near_cache: a life counts from the sending, so a late reply has less 
 TEST_CASE("near_cache: a reply whose time is over is not kept") {
   CacheFixture f;
   f.reply.life = f.life(10ms);
-  const Ticket ticket = f.cache.begin(f.hash("k"));
+  const Ticket ticket = f.begin({"k"});
   f.now += 10ms;
   REQUIRE(f.install({"k"}, ticket, "v") == Kept::Doomed);
   REQUIRE(f.cache.entries() == 0);
@@ -193,7 +193,7 @@ TEST_CASE("near_cache: a budget of nothing keeps nothing") {
 TEST_CASE("near_cache: use is counted per class") {
   CacheFixture f;
   f.keep({"a"}, "v");
-  f.reply.key_class = 1023;
+  f.key_class = 1023;
   f.keep({"b"}, std::string(1000, 'v'));
   REQUIRE(f.cache.use_of(kClass).entries == 1);
   REQUIRE(f.cache.use_of(1023).entries == 1);

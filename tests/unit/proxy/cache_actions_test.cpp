@@ -56,7 +56,7 @@ TEST_CASE("cache_actions: invalidating tells how many replies went", "[proxy]") 
   reply.tracked = false;
   reply.bytes = "$1\r\nv\r\n";
   reply.life.fresh_until = reply.life.keep_until = now + 10s;
-  REQUIRE(cache.install(query, cache.begin(query.hash), reply, now) == cache::Kept::Yes);
+  REQUIRE(cache.install(query, cache.begin(query), reply, now) == cache::Kept::Yes);
   CHECK(invalidate_keys(sessions.context, std::vector<std::string_view>{"a", "b"}) == 1);
   CHECK_FALSE(cache.find(query, now));
   CHECK(invalidate_keys(sessions.context, std::vector<std::string_view>{"a"}) == 0);

@@ -91,7 +91,7 @@ struct Shop {
     kept.life.keep_until = now + std::chrono::hours(1);
     kept.life.refresh_at = base::TimePoint::max();
     context.shared.near_cache.install(
-        query, context.shared.near_cache.begin(query.hash), kept, now);
+        query, context.shared.near_cache.begin(query), kept, now);
   }
 
   Sessions sessions{};
