@@ -57,6 +57,18 @@ void Epochs::doubt_class(ClassIndex key_class) {
   raise_to(doubts_[key_class], next());
 }
 
+void Epochs::close_class(ClassIndex key_class) {
+  // Far above every epoch to come before it is opened, near enough not to seem below them.
+  constexpr std::uint32_t kAhead = 1U << 30U;
+  raise_to(classes_[key_class], current() + kAhead);
+}
+
+void Epochs::open_class(ClassIndex key_class) {
+  classes_[key_class].store(next(), std::memory_order_release);
+  // A flush that found the class still closed raised nothing; its epoch lies below this one.
+  raise_to(classes_[key_class], next());
+}
+
 void Epochs::lose(NodeIndex node) {
   nodes_[node].coherent.store(false, std::memory_order_release);
 }

@@ -35,6 +35,8 @@ class Epochs {
   void flush_node(NodeIndex node);
   void flush_class(ClassIndex key_class);
   void doubt_class(ClassIndex key_class);
+  void close_class(ClassIndex key_class);
+  void open_class(ClassIndex key_class);
   void lose(NodeIndex node);
   void regain(NodeIndex node);
   void prove(NodeIndex node, base::TimePoint at);

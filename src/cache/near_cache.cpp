@@ -235,6 +235,14 @@ void NearCache::doubt_class(ClassIndex key_class) {
   impl_->epochs.doubt_class(key_class);
 }
 
+void NearCache::close_class(ClassIndex key_class) {
+  impl_->epochs.close_class(key_class);
+}
+
+void NearCache::open_class(ClassIndex key_class) {
+  impl_->epochs.open_class(key_class);
+}
+
 void NearCache::lose(NodeIndex node) {
   impl_->epochs.lose(node);
 }

@@ -172,6 +172,11 @@ class NearCache {
   // The tracked replies of a class become unproven and stay so; O(1) as well.
   void doubt_class(ClassIndex key_class);
 
+  // From `close_class` on the class has no reply and none is kept, until `open_class`: then reads
+  // whose ticket is taken later may be kept. To be closed once and opened once, soon.
+  void close_class(ClassIndex key_class);
+  void open_class(ClassIndex key_class);
+
   // Coherence of a node's tracked replies (behaviour 5.4). A node begins incoherent. `lose` makes
   // them unproven and refuses fills; `regain` drops them and accepts fills whose ticket is taken
   // from now on.

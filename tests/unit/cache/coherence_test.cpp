@@ -178,6 +178,22 @@ TEST_CASE("near_cache: a flush of a class leaves the replies of others") {
   REQUIRE(f.install({"d"}, ticket, "v") == Kept::Doomed);
 }
 
+TEST_CASE("near_cache: a closed class neither has nor keeps anything") {
+  CacheFixture f;
+  f.keep({"a"}, "v");
+  const Ticket before = f.begin({"b"});
+  f.cache.close_class(kClass);
+  REQUIRE(f.get({"a"}) == "-");
+  REQUIRE(f.install({"b"}, before, "v") == Kept::Doomed);
+  const Ticket meanwhile = f.begin({"b"});
+  REQUIRE(f.install({"b"}, meanwhile, "v") == Kept::Doomed);
+  f.cache.open_class(kClass);
+  REQUIRE(f.get({"a"}) == "-");
+  REQUIRE(f.install({"b"}, meanwhile, "v") == Kept::Doomed);
+  REQUIRE(f.keep({"b"}, "v") == Kept::Yes);
+  REQUIRE(f.get({"b"}) == "v");
+}
+
 TEST_CASE("near_cache: a node begins incoherent: only replies that live by time are kept") {
   NearCache cache(1 << 20);
   REQUIRE_FALSE(cache.coherent(0));

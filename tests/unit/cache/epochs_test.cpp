@@ -25,6 +25,19 @@ TEST_CASE("epochs: what a flush means holds across the wrap of the counter") {
   }
 }
 
+TEST_CASE("epochs: a class is closed and opened across the wrap of the counter") {
+  constexpr ClassIndex kClosed = 7;
+  Epochs epochs(0xfffffff0U);
+  epochs.regain(0);
+  for (int i = 0; i < 20; ++i) {
+    epochs.close_class(kClosed);
+    epochs.flush_class(kClosed + 1);
+    REQUIRE(epochs.standing({epochs.current(), 0, kClosed, true}) == Standing::Flushed);
+    epochs.open_class(kClosed);
+    REQUIRE(epochs.standing({epochs.current(), 0, kClosed, true}) == Standing::Good);
+  }
+}
+
 TEST_CASE("epochs: each kind of flush has a floor of its own") {
   Epochs epochs;
   epochs.regain(1);
@@ -62,6 +75,23 @@ TEST_CASE("epochs: each kind of flush has a floor of its own") {
     REQUIRE(epochs.standing(tracked) == Standing::Unproven);
     epochs.flush_class(1);
     REQUIRE(epochs.standing(tracked) == Standing::Flushed);
+  }
+  SECTION("a closed class has nothing, until what begins after it was opened") {
+    epochs.close_class(2);
+    REQUIRE(epochs.standing(elsewhere) == Standing::Flushed);
+    REQUIRE(epochs.standing(stamp(2, 2, false)) == Standing::Flushed);
+    REQUIRE(epochs.standing(tracked) == Standing::Good);
+    epochs.flush_all();
+    const auto while_closed = stamp(2, 2, false);
+    epochs.flush_class(2);
+    REQUIRE(epochs.standing(stamp(2, 2, false)) == Standing::Flushed);
+    epochs.open_class(2);
+    REQUIRE(epochs.standing(while_closed) == Standing::Flushed);
+    const auto fresh = stamp(2, 2, false);
+    REQUIRE(epochs.standing(fresh) == Standing::Good);
+    epochs.flush_class(2);
+    REQUIRE(epochs.standing(fresh) == Standing::Flushed);
+    REQUIRE(epochs.standing(stamp(2, 2, false)) == Standing::Good);
   }
   SECTION("of everything") {
     epochs.flush_all();
