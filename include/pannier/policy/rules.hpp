@@ -5,6 +5,7 @@
 #include "pannier/policy/key_matcher.hpp"
 #include "pannier/policy/request_rules.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,11 +21,20 @@ using config::glob_fault;
 using config::glob_matches;
 using config::literal_prefix;
 
+// Which load of the policy's file the rules are.
+struct Origin {
+  std::uint64_t generation = 0;  // counts the loads that changed something; 0: there is no file
+  std::string hash;              // of the file's bytes: the same on every sidecar that has it
+
+  [[nodiscard]] bool operator==(const Origin&) const = default;
+};
+
 // The policy, compiled: an immutable snapshot that each worker holds. What the modes forbid is
 // gone: a class's `cache` is empty or its mode is Observe or Enforce; where a class is not
-// enforced, its reads, leases and on_error are not there.
+// enforced, its reads, leases and on_error are not there. Its `mode` is the effective one.
 struct Rules {
-  config::Policy policy;
+  config::Policy policy;  // its classes by id, retired ones among them
+  Origin origin;
   KeyMatcher matcher;
   RequestRules requests;    // limits and denials
   bool any_cache = false;   // some class is cached or observed
@@ -32,16 +42,42 @@ struct Rules {
   bool any_lease = false;
   bool any_mget = false;   // some class answers MGET from memory
   bool any_reads = false;  // some class or the defaults say where reads go
+  bool any_ttl = false;    // some class has rules on what is stored, or denies scripts
+  bool any_never = false;  // some class is `store: never`
+  bool any_sliding = false;
 
   [[nodiscard]] const config::PolicyClass& at(ClassId id) const { return policy.classes[id]; }
 };
+
+// `store: never` acts only where the class itself says `mode: enforce` (behaviour 4.6); else it
+// counts.
+[[nodiscard]] inline bool refuses_stores(const config::PolicyClass& rules) {
+  return rules.store == config::Store::Never && rules.mode_given &&
+         rules.mode == config::RuleMode::Enforce;
+}
 
 using RulesPtr = std::shared_ptr<const Rules>;
 
 // Keys that Pannier itself stores have no class, whatever the globs say.
 inline constexpr std::string_view kReservedKeys = "pannier:";
 
-[[nodiscard]] RulesPtr compile(config::Policy policy);
+// A class keeps the id of the class of its name in `previous`, so that counters and what is kept of
+// it stay its own. A class that is gone leaves a retired place behind, for the class of its name to
+// come back to; beyond kMaxClasses ids a new class gets the lowest retired place, and the counters
+// there go on from where they are. REQUIRES: at most kMaxClasses classes, as the loader sees to.
+[[nodiscard]] RulesPtr compile(config::Policy policy,
+                               const Rules* previous = nullptr,
+                               Origin origin = {});
+
+// A place whose class is gone: it has a name, and neither keys nor rules.
+[[nodiscard]] inline bool is_retired(const config::PolicyClass& each) {
+  return each.keys.empty();
+}
+
+// The classes of which nothing that was kept under the old rules may be served under the new ones:
+// their keys, cache, reads or store differ, or keys may have come to them from another class, under
+// which nobody looked after what was kept before. By id, sorted.
+[[nodiscard]] std::vector<ClassId> classes_to_drop(const Rules& before, const Rules& after);
 
 // How invalidations of the tracked classes are asked for (behaviour 5.2).
 struct TrackingPlan {
