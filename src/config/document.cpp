@@ -27,6 +27,17 @@ std::string shown(std::string_view message) {
   return base::printable(message, 200);
 }
 
+// YAML's indentation is spaces only, which its parser's messages do not say.
+bool begins_with_tab(std::string_view text, const YAML::Mark& mark) {
+  if (mark.is_null() || static_cast<std::size_t>(mark.pos) > text.size()) {
+    return false;
+  }
+  const auto before = text.substr(0, static_cast<std::size_t>(mark.pos));
+  const auto begin = before.rfind('\n') + 1;  // 0 when there is none
+  const auto line = text.substr(begin);
+  return line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos;
+}
+
 // Builds the tree from yaml-cpp's events.
 class Builder final : public YAML::EventHandler {
  public:
@@ -178,10 +189,13 @@ bool parse_document(std::string_view text, Value& root, Faults& faults) {
     }
   } catch (const YAML::Exception& error) {
     const bool alias = error.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR;
-    faults.error(place_of(error.mark),
-                 "",
-                 "not valid YAML: " + shown(error.msg) +
-                     (alias ? "; text that begins with * needs quotes" : ""));
+    faults.error(
+        place_of(error.mark),
+        "",
+        "not valid YAML: " + shown(error.msg) +
+            (alias                               ? "; text that begins with * needs quotes"
+             : begins_with_tab(text, error.mark) ? "; the line begins with a tab, write spaces"
+                                                 : ""));
     return false;
   } catch (const std::exception& error) {
     faults.error({}, "", "not valid YAML: " + shown(error.what()));
