@@ -1,3 +1,4 @@
+#include "pannier/command/categories.hpp"
 #include "pannier/command/command.hpp"
 
 #include "name_key.hpp"

@@ -1,4 +1,5 @@
 #include "pannier/base/bytes.hpp"
+#include "pannier/command/categories.hpp"
 #include "pannier/command/command.hpp"
 #include "pannier/command/learned.hpp"
 
@@ -88,6 +89,18 @@ std::uint32_t told_flags(const redisReply& flags) {
   return bits;
 }
 
+std::uint32_t told_categories(const redisReply& categories) {
+  std::uint32_t bits = 0;
+  for (const redisReply* category : elements(categories)) {
+    const std::string name = text(*category);
+    INFO(name);
+    CHECK(name.starts_with('@'));
+    CHECK(category_of(std::string_view(name).substr(1)) != 0);
+    bits |= category_of(std::string_view(name).substr(1));
+  }
+  return bits;
+}
+
 // One element of COMMAND, and its subcommands.
 void compare(const redisReply& told, std::vector<std::string>& names) {
   const auto parts = elements(told);
@@ -105,6 +118,7 @@ void compare(const redisReply& told, std::vector<std::string>& names) {
     CHECK((by_count ? 0 : row->first) == parts[3]->integer);
     CHECK(row->last == parts[4]->integer);
     CHECK(row->step == parts[5]->integer);
+    CHECK(categories_of(*row) == told_categories(*parts[6]));
   }
   for (const redisReply* subcommand : elements(*parts[9])) {
     compare(*subcommand, names);
@@ -298,6 +312,19 @@ TEST_CASE("command table: says what the server's own COMMAND says", "[command]")
     compare(*told, names);
   }
   WARN("compared " << names.size() << " commands of the server with " << table().size() << " rows");
+}
+
+TEST_CASE("command table: the categories are those that the server has", "[command]") {
+  const test::RedisServer server;
+  Connection connection(server.port());
+  const Reply reply = connection.run({"ACL", "CAT"});
+  REQUIRE(reply->type == REDIS_REPLY_ARRAY);
+  Words told;
+  for (const redisReply* name : elements(*reply)) {
+    told.push_back(text(*name));
+  }
+  std::sort(told.begin(), told.end());
+  CHECK(told == Words(category_names().begin(), category_names().end()));
 }
 
 TEST_CASE("keys: as COMMAND GETKEYS gives them, for every command by its arity", "[command]") {

@@ -73,6 +73,7 @@ struct CommandSpec {
   std::int16_t last = 0;
   std::int16_t step = 0;
   Handling handling = Handling::Forward;
+  std::uint32_t categories = 0;  // those that its flags do not tell (categories.hpp)
 
   [[nodiscard]] constexpr bool has(std::uint32_t mask) const { return (flags & mask) != 0; }
 };
