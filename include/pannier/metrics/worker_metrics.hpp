@@ -59,6 +59,20 @@ enum class LeaseEnd : std::uint8_t {
   kCount
 };
 
+// What a class's rules on storing did to a request (behaviour §4), or would have done.
+enum class TtlAction : std::uint8_t {
+  Default,    // a store without a TTL was given one
+  Raised,     // to the minimum
+  Shortened,  // to the maximum, or bound by it
+  Jittered,   // only that
+  Required,   // refused: it says no TTL
+  NotStored,  // refused: `store: never`
+  NotRead,    // answered as if there were no such key: `store: never`
+  Script,     // refused: `scripts: deny`
+  Renewed,    // sliding
+  kCount
+};
+
 // What is counted per class of keys.
 struct ClassMetrics {
   Counter hits;           // fresh, with a value
@@ -80,6 +94,9 @@ struct ClassMetrics {
   Counter shadow_stale;    // a would-be hit that differed from what upstream said
   Counter sampled;         // hits that were compared with the primary
   Counter observed_stale;  // and differed
+  std::array<Counter, static_cast<std::size_t>(TtlAction::kCount)> ttl_applied;
+  std::array<Counter, static_cast<std::size_t>(TtlAction::kCount)> ttl_observed;
+  Counter ttl_unapplied;  // Pannier's own PEXPIREs that failed or were lost
 };
 
 inline constexpr std::size_t kMaxCommandRows = 640;
