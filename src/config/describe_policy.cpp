@@ -1,7 +1,6 @@
-#include "pannier/base/bytes.hpp"
 #include "pannier/config/describe.hpp"
 
-#include "scalars.hpp"
+#include "policy_words.hpp"
 
 #include <fmt/core.h>
 
@@ -10,86 +9,32 @@
 namespace pannier::config {
 namespace {
 
-constexpr std::size_t kShownGlobs = 4;
-
-std::string shown(Milliseconds duration) {
-  return duration_text(duration.count() * 1000);
-}
-
-const char* name_of(RuleMode mode) {
-  switch (mode) {
-    case RuleMode::Off:
-      return "off";
-    case RuleMode::Observe:
-      return "observe";
-    case RuleMode::Enforce:
-      return "enforce";
-  }
-  return "unknown";
-}
-
-std::string shown(const CacheRules& cache) {
-  auto out = fmt::format(
-      "cache {} {}", shown(cache.ttl), cache.coherence == Coherence::Tracking ? "tracking" : "ttl");
-  if (cache.negative.count() > 0) {
-    out += ", negative " + shown(cache.negative);
-  }
-  out += ", values to " + base::human_bytes(cache.max_value);
-  if (cache.refresh_ahead > 0) {
-    out += fmt::format(", refreshed after {}%", cache.refresh_ahead);
-  }
-  if (cache.stale_while_revalidate.count() > 0) {
-    out += ", stale while refreshed " + shown(cache.stale_while_revalidate);
-  }
-  if (cache.stale_if_error.count() > 0) {
-    out += ", stale if error " + shown(cache.stale_if_error);
-  }
-  if (cache.mget) {
-    out += ", MGET too";
-  }
-  if (cache.sample > 0) {
-    out += fmt::format(", {}% of hits compared", cache.sample);
-  }
-  return out + (cache.mode == RuleMode::Enforce ? "" : fmt::format(" ({})", name_of(cache.mode)));
-}
-
-std::string shown(const PolicyClass& each) {
-  std::string out = "class " + each.name + ":";
-  const auto count = std::min(each.keys.size(), kShownGlobs);
-  for (std::size_t i = 0; i < count; ++i) {
-    out += " " + base::printable(each.keys[i]);
-  }
-  if (each.keys.size() > count) {
-    out += fmt::format(" and {} more", each.keys.size() - count);
-  }
-  if (each.mode != RuleMode::Enforce) {
-    out += std::string("; mode ") + name_of(each.mode);
-  }
-  if (each.reads) {
-    out += std::string("; reads ") + to_string(*each.reads);
-  }
-  out += "; " + (each.cache ? shown(*each.cache) : "not cached");
-  if (each.miss) {
-    out += fmt::format(
-        "; misses wait {} for a lease of {}", shown(each.miss->wait), shown(each.miss->lease));
-  }
-  if (each.on_error != OnError::Fail) {
-    out += each.on_error == OnError::Stale ? "; on error stale" : "; on error miss";
-  }
-  return out;
+// ", 2 limits"; nothing for none.
+std::string counted(std::size_t number, const char* one, const char* many) {
+  return number == 0 ? "" : fmt::format(", {} {}", number, number == 1 ? one : many);
 }
 
 }  // namespace
 
 std::vector<std::string> describe(const Policy& policy) {
   std::vector<std::string> out;
-  out.push_back(fmt::format("policy has {} {}, mode {}",
-                            policy.classes.size(),
-                            policy.classes.size() == 1 ? "class" : "classes",
-                            name_of(policy.mode)) +
-                (policy.reads ? std::string(", reads ") + to_string(*policy.reads) : ""));
+  out.push_back(fmt::format(
+      "policy has {} {}{}{}, mode {}{}{}",
+      policy.classes.size(),
+      policy.classes.size() == 1 ? "class" : "classes",
+      counted(policy.limits.size(), "limit", "limits"),
+      counted(policy.deny.size(), "denial", "denials"),
+      to_word(policy.mode),
+      policy.read_only ? ", read-only" : "",
+      policy.reads ? std::string(", reads ") + to_string(*policy.reads) : std::string()));
   for (const auto& each : policy.classes) {
-    out.push_back(shown(each));
+    out.push_back("class " + each.name + ": " + listed(each.keys) + "; " + in_words(each));
+  }
+  for (const auto& limit : policy.limits) {
+    out.push_back("limit " + limit.name + ": " + in_words(limit));
+  }
+  for (const auto& denial : policy.deny) {
+    out.push_back("denial " + denial.name + ": " + in_words(denial));
   }
   const bool any_cache =
       std::any_of(policy.classes.begin(), policy.classes.end(), [](const PolicyClass& each) {

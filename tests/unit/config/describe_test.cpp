@@ -84,3 +84,40 @@ classes:
               "instead of tracking +subscribe +publish &pannier:*"});
   CHECK(describe(Policy{}) == Texts{"policy has 0 classes, mode enforce"});
 }
+
+TEST_CASE("describe: a policy's TTL rules, limits and denials in words", "[config]") {
+  const auto policy = load_policy(R"(
+read_only: true
+classes:
+  - { name: price, keys: ["price:*"], scripts: deny,
+      ttl: { default: 20s, min: 1s, max: 30s, jitter: 10%, sliding: true, require: true } }
+  - { name: stock, keys: ["stock:*"], mode: enforce, store: never }
+  - { name: plain, keys: ["plain:*"], ttl: { mode: observe } }
+limits:
+  - { name: search, keys: ["search:{user}:*"], per: { user }, rate: 60/1m, burst: 20, scope: fleet }
+  - { name: cart, commands: [GET, "@write"], class: price, per: client, rate: 5/1s, mode: observe }
+  - { name: bytes, cost: bytes, rate: 10MiB/1s, burst: 1MiB, scope: fleet, on_upstream_error: open }
+deny:
+  - { name: scans, commands: [KEYS], hint: no }
+  - { name: large, keys: ["a:*"], max_value: 1MiB, mode: observe }
+  - { name: long, max_arguments: 5, max_value: 1MiB, mode: off }
+)")
+                          .policy;
+  REQUIRE(policy);
+  CHECK(
+      describe(*policy) ==
+      Texts{"policy has 3 classes, 3 limits, 3 denials, mode enforce, read-only",
+            "class price: price:*; TTL default 20s, at least 1s, at most 30s, shortened by up to "
+            "10%, renewed by reads, required; not cached; no scripts",
+            "class stock: stock:*; never stored, reads find nothing; not cached",
+            "class plain: plain:*; TTL as clients say (observe); not cached",
+            "limit search: keys search:{user}:*; 60/1m and 20 more at once per {user}, over all "
+            "sidecars; without primary local",
+            "limit cart: commands get @write, class price; 5/1s per client, in this sidecar "
+            "(observe)",
+            "limit bytes: all requests; 10MiB/1s and 1MiB more at once in all, over all sidecars; "
+            "without primary open",
+            "denial scans: commands keys",
+            "denial large: keys a:*; only with an argument over 1MiB (observe)",
+            "denial long: all requests; only over 5 arguments or an argument over 1MiB (off)"});
+}
