@@ -285,8 +285,9 @@ constexpr Family kFamilies[] = {
 std::span<const Family> families() {
   static const std::vector<Family> kAll = [] {
     std::vector<Family> all(std::begin(kFamilies), std::end(kFamilies));
-    const auto more = near_cache_families();
-    all.insert(all.end(), more.begin(), more.end());
+    for (const auto more : {near_cache_families(), policy_families()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
     return all;
   }();
   return kAll;

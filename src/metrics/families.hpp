@@ -56,5 +56,7 @@ struct Family {
 [[nodiscard]] std::span<const Family> families();
 // Those of the near cache, its classes and its coherence; `families` has them too.
 [[nodiscard]] std::span<const Family> near_cache_families();
+// Those of the policy's file.
+[[nodiscard]] std::span<const Family> policy_families();
 
 }  // namespace pannier::metrics

@@ -74,6 +74,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.facts = facts;
     out.topology_generation = topology_generation;
     out.nodes = nodes;
+    out.policy = policy;
     out.workers = workers.size();
     out.totals = sum(workers, command_names, nodes.size());
     out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
@@ -119,6 +120,7 @@ struct Registry::Impl final : prometheus::Collectable {
   std::vector<std::string_view> command_names;
   std::vector<const WorkerMetrics*> workers;
   std::vector<ClassFacts> classes;
+  PolicyState policy;
   std::function<NearCacheState(std::size_t)> near_cache;
 };
 
@@ -157,6 +159,11 @@ void Registry::set_classes(std::vector<ClassFacts> classes) {
   classes.resize(std::min(classes.size(), kMaxClasses));
   const std::lock_guard lock(impl_->mutex);
   impl_->classes = std::move(classes);
+}
+
+void Registry::set_policy(PolicyState policy) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->policy = std::move(policy);
 }
 
 void Registry::set_near_cache_source(std::function<NearCacheState(std::size_t)> source) {

@@ -1,6 +1,7 @@
 #include "pannier/metrics/snapshot.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <utility>
 
@@ -26,8 +27,10 @@ constexpr std::array<std::string_view, 6> kMisses{
     "absent", "unproven", "bypass", "strong", "write_busy", "uncachable"};
 constexpr std::array<std::string_view, 5> kLeaseEnds{
     "filled", "timed_out", "pipelined", "passed", "no_wait"};
+constexpr std::array<std::string_view, 3> kReloadResults{"changed", "unchanged", "failed"};
 
 static_assert(kCloseReasons.size() == static_cast<std::size_t>(CloseReason::kCount));
+static_assert(kReloadResults.size() == static_cast<std::size_t>(ReloadResult::kCount));
 static_assert(kRefusals.size() == static_cast<std::size_t>(Refusal::kCount));
 static_assert(kPinnedStates.size() == static_cast<std::size_t>(PinnedState::kCount));
 static_assert(kMisses.size() == static_cast<std::size_t>(Miss::kCount));
@@ -223,6 +226,15 @@ std::string_view label_of(Miss reason) {
 
 std::string_view label_of(LeaseEnd outcome) {
   return kLeaseEnds.at(static_cast<std::size_t>(outcome));
+}
+
+std::string_view label_of(ReloadResult result) {
+  return kReloadResults.at(static_cast<std::size_t>(result));
+}
+
+double age_of(const PolicyState& policy) {
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  return std::max(0.0, now.count() - policy.loaded_at);
 }
 
 }  // namespace pannier::metrics

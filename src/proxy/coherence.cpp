@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace pannier::proxy {
 namespace {
@@ -34,22 +35,40 @@ Coherence::~Coherence() {
 }
 
 void Coherence::set_rules() {
-  kept_out_.clear();
+  const policy::RulesPtr before = std::exchange(rules_, context_.rules);
+  std::erase_if(kept_out_, [&](policy::ClassId id) {
+    return rules_->at(id).name != before->at(id).name || !rules_->at(id).cache;
+  });
   plan();
-  pushes_.assign(context_.rules->policy.classes.size(), 0);
-  fills_.assign(context_.rules->policy.classes.size(), 0);
-  if (context_.rules->any_cache) {
+  const std::size_t classes = rules_->policy.classes.size();
+  pushes_.resize(classes);
+  fills_.resize(classes);
+  for (std::size_t id = 0; id < classes; ++id) {
+    pushes_[id] = context_.runtime.metrics.classes[id].invalidations.value();
+    fills_[id] = fills_of(id);
+  }
+  context_.runtime.timers.cancel(push_timer_);
+  if (rules_->any_cache) {
     watch_pushes();
   }
 }
 
-void Coherence::plan() {
-  policy::TrackingPlan plan = policy::plan_tracking(*context_.rules, kept_out_);
-  for (auto& optin : context_.shared.optin) {
-    optin.store(false, std::memory_order_relaxed);
+// Of all workers; pushes are heard on this one alone.
+std::uint64_t Coherence::fills_of(std::size_t id) const {
+  std::uint64_t sum = 0;
+  for (const metrics::WorkerMetrics* worker : context_.shared.metrics) {
+    sum += worker->classes[id].fills.value();
   }
-  for (const policy::ClassId id : plan.optin) {
-    context_.shared.optin[id].store(true, std::memory_order_relaxed);
+  return sum;
+}
+
+void Coherence::plan() {
+  policy::TrackingPlan plan = policy::plan_tracking(*rules_, kept_out_);
+  // Each flag once: a class that stays OPTIN must not seem to be another for a moment.
+  for (std::size_t id = 0; id < context_.shared.optin.size(); ++id) {
+    const bool optin =
+        std::binary_search(plan.optin.begin(), plan.optin.end(), static_cast<policy::ClassId>(id));
+    context_.shared.optin[id].store(optin, std::memory_order_relaxed);
   }
   tracks_ = !plan.empty();
   tracking_.set_plan(std::move(plan));
@@ -160,39 +179,40 @@ void Coherence::on_proven(route::NodeId node, base::TimePoint at, base::Duration
   show_states();
 }
 
-// A class whose writes all sidecars are told of, though few of its keys are read here, is tracked
-// key by key instead.
 void Coherence::watch_pushes() {
-  context_.runtime.timers.add(context_.runtime.now + kPushWindow, [this, rules = context_.rules] {
-    if (rules != context_.rules) {
-      return;  // newer rules are watched by a timer of their own
-    }
-    bool changed = false;
-    const auto classes = static_cast<policy::ClassId>(pushes_.size());
-    for (policy::ClassId id = 0; id < classes; ++id) {
-      const metrics::ClassMetrics& metrics = context_.runtime.metrics.classes[id];
-      const std::uint64_t pushes = metrics.invalidations.value() - pushes_[id];
-      const std::uint64_t fills = metrics.fills.value() - fills_[id];
-      pushes_[id] += pushes;
-      fills_[id] += fills;
-      const bool out = std::find(kept_out_.begin(), kept_out_.end(), id) != kept_out_.end();
-      if (!out && !context_.shared.optin[id].load() && pushes > kFewPushes &&
-          pushes > kPushesPerFill * fills) {
-        base::log_info("coherence",
-                       "class {}: {} pushes and {} fills within a minute; from now on it is "
-                       "tracked key by key (OPTIN) instead of by prefix",
-                       rules->at(id).name,
-                       pushes,
-                       fills);
-        kept_out_.push_back(id);
-        changed = true;
-      }
-    }
-    if (changed) {
-      plan();
-    }
+  push_timer_ = context_.runtime.timers.add(context_.runtime.now + kPushWindow, [this] {
+    leave_broadcast();
     watch_pushes();
   });
+}
+
+// A class whose writes all sidecars are told of, though few of its keys are read here, is tracked
+// key by key instead.
+void Coherence::leave_broadcast() {
+  bool changed = false;
+  const auto classes = static_cast<policy::ClassId>(pushes_.size());
+  for (policy::ClassId id = 0; id < classes; ++id) {
+    const std::uint64_t pushes =
+        context_.runtime.metrics.classes[id].invalidations.value() - pushes_[id];
+    const std::uint64_t fills = fills_of(id) - fills_[id];
+    pushes_[id] += pushes;
+    fills_[id] += fills;
+    const bool out = std::find(kept_out_.begin(), kept_out_.end(), id) != kept_out_.end();
+    if (!out && !context_.shared.optin[id].load() && pushes > kFewPushes &&
+        pushes > kPushesPerFill * fills) {
+      base::log_info("coherence",
+                     "class {}: {} pushes and {} fills within a minute; from now on it is "
+                     "tracked key by key (OPTIN) instead of by prefix",
+                     rules_->at(id).name,
+                     pushes,
+                     fills);
+      kept_out_.push_back(id);
+      changed = true;
+    }
+  }
+  if (changed) {
+    plan();
+  }
 }
 
 }  // namespace pannier::proxy

@@ -20,6 +20,7 @@ class Coherence final : public upstream::TrackingEvents {
   Coherence& operator=(const Coherence&) = delete;
 
   void set_topology(const route::TopologyPtr& topology);
+  // Context::rules are new ones, and all workers have them.
   void set_rules();
 
   void on_invalidated(route::NodeId node, std::span<const std::string_view> keys) override;
@@ -33,6 +34,8 @@ class Coherence final : public upstream::TrackingEvents {
  private:
   void note_changed(std::uint64_t hash, std::vector<cache::Party>& woken);
   void watch_pushes();
+  void leave_broadcast();
+  [[nodiscard]] std::uint64_t fills_of(std::size_t id) const;
   void plan();
   // What the tracker knows, to where everybody may read it: when it tells something, and each
   // second, because it tells nothing of what fails again and again.
@@ -42,11 +45,13 @@ class Coherence final : public upstream::TrackingEvents {
   Context& context_;
   upstream::Tracking tracking_;
   route::TopologyPtr topology_;
+  policy::RulesPtr rules_;                 // that the plan was made for
   std::vector<policy::ClassId> kept_out_;  // of BCAST: they push far more than they fill
   std::vector<std::uint64_t> pushes_;      // per class, when it was looked at last
   std::vector<std::uint64_t> fills_;
   bool tracks_ = false;  // the plan is not empty
   base::TimerQueue::Id show_timer_;
+  base::TimerQueue::Id push_timer_;
 };
 
 }  // namespace pannier::proxy

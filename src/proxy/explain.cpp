@@ -8,6 +8,7 @@
 #include "explain_cache.hpp"
 #include "introspection.hpp"
 #include "near_cache_words.hpp"
+#include "policy_words.hpp"
 #include "request_handler.hpp"
 #include "throttle.hpp"
 
@@ -75,6 +76,7 @@ std::string explain(Context& context,
       row->handling == command::Handling::Forward
           ? choose_node(context, session, *row, request)
           : route::Route{context.topology->primary, route::RouteReason::Write};
+  out += policy_line(context.rules->origin);
   out += explain_classes(context, keys);
   out += fmt::format("reads: {}\n", explain_reads(context, session, keys));
   out += fmt::format("node: {}\n", node_text(context, route));
@@ -108,6 +110,7 @@ std::string stats(const Context& context) {
       context.runtime.blocks.used_bytes(),
       metrics.turns.value());
   const NearCacheView view = view_near_cache(context);
+  out += policy_lines(context.shared.policy_status.get());
   return out + near_cache_lines(view.state, view.classes);
 }
 

@@ -7,6 +7,7 @@
 #include "info_section.hpp"
 #include "monitor.hpp"
 #include "near_cache_words.hpp"
+#include "policy_words.hpp"
 #include "request_handler.hpp"
 #include "upstream_reply.hpp"
 
@@ -51,6 +52,7 @@ InfoFields info_fields(const Context& context) {
                     node.lag_bytes,
                     metrics.nodes.at(node.id).inflight.value()));
   }
+  add_policy_fields(fields, context.shared.policy_status.get());
   const NearCacheView view = view_near_cache(context);
   std::vector<std::string> names;
   for (const route::Node& node : topology.nodes) {

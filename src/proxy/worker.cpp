@@ -237,6 +237,16 @@ struct Worker::Impl final : net::TurnHooks {
     }
   }
 
+  void set_rules(policy::RulesPtr rules) {
+    context.rules = std::move(rules);
+    if (context.rules->any_cache) {
+      // What a transaction has queued was not looked at by these rules.
+      context.sessions.for_each([](Session& session) {
+        session.pinned.written_all = session.pinned.written_all || session.pinned.multi;
+      });
+    }
+  }
+
   void drain_sessions() {
     std::vector<Session*> sessions;
     context.sessions.for_each([&](Session& session) { sessions.push_back(&session); });
@@ -299,6 +309,26 @@ void Worker::set_topology(route::TopologyPtr topology) {
     context.lanes.set_topology(topology);
     context.pinned.set_topology(topology);
     context.sessions.for_each([](Session& session) { session.wake(Waiting::Topology); });
+  });
+}
+
+void Worker::set_rules(policy::RulesPtr rules, std::function<void()> done) {
+  post([impl = impl_.get(), rules = std::move(rules), done = std::move(done)](Context&) {
+    impl->set_rules(rules);
+    done();
+  });
+}
+
+void Worker::follow_rules(std::vector<policy::ClassId> closed, std::function<void()> done) {
+  post([impl = impl_.get(), closed = std::move(closed), done = std::move(done)](Context& context) {
+    impl->coherence->set_rules();
+    for (const policy::ClassId id : closed) {
+      context.shared.near_cache.open_class(id);
+      if (context.shared.shadow) {
+        context.shared.shadow->open_class(id);
+      }
+    }
+    done();
   });
 }
 

@@ -34,6 +34,7 @@ class Registry {
   // By class id; may be set again when the policy changes. Classes beyond kMaxClasses are not
   // counted and not shown.
   void set_classes(std::vector<ClassFacts> classes);
+  void set_policy(PolicyState policy);
   // Asked at each snapshot, on the thread that takes it; `classes`: how many classes there are.
   void set_near_cache_source(std::function<NearCacheState(std::size_t classes)> source);
 

@@ -92,6 +92,23 @@ struct NearCacheState {
   std::vector<NodeCoherence> nodes;  // by node id; empty: no class is tracked
 };
 
+// What became of a look at the policy's file.
+enum class ReloadResult : std::uint8_t {
+  Changed,    // new rules are in force
+  Unchanged,  // the file is what it was
+  Failed,     // it has faults or cannot be read: the old rules stay
+  kCount
+};
+
+// The policy in force, and how it came to be.
+struct PolicyState {
+  std::uint64_t generation = 0;  // 0: pannier.yaml names no policy
+  std::string hash;              // of the file's bytes
+  double loaded_at = 0;          // seconds since 1970
+  std::array<std::uint64_t, static_cast<std::size_t>(ReloadResult::kCount)> reloads{};
+  std::string last_error;  // of the last look at the file; empty: it was good
+};
+
 struct HistogramTotals {
   std::array<std::uint64_t, Histogram::kBoundsUs.size() + 1> buckets{};  // not cumulative
   std::uint64_t count = 0;
@@ -188,6 +205,7 @@ struct Snapshot {
   std::vector<NodeState> nodes;  // nodes[i] goes with totals.nodes[i]
   std::size_t workers = 0;
   NearCacheState near_cache;
+  PolicyState policy;
   Totals totals;
 };
 
@@ -210,5 +228,9 @@ struct Snapshot {
 [[nodiscard]] std::string_view label_of(PinnedState state);
 [[nodiscard]] std::string_view label_of(Miss reason);
 [[nodiscard]] std::string_view label_of(LeaseEnd outcome);
+[[nodiscard]] std::string_view label_of(ReloadResult result);
+
+// Seconds since the policy was loaded.
+[[nodiscard]] double age_of(const PolicyState& policy);
 
 }  // namespace pannier::metrics

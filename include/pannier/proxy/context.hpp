@@ -7,6 +7,7 @@
 #include "pannier/config/config.hpp"
 #include "pannier/policy/rules.hpp"
 #include "pannier/proxy/flights.hpp"
+#include "pannier/proxy/policy_status.hpp"
 #include "pannier/proxy/session_table.hpp"
 #include "pannier/proxy/slowlog.hpp"
 #include "pannier/proxy/tracking_states.hpp"
@@ -51,13 +52,17 @@ struct Shared {
   const config::Config& config;
   route::RecentWrites recent_writes;
   cache::NearCache near_cache;
-  std::unique_ptr<cache::NearCache> shadow;  // of classes that only observe; digests, no values
+  // Of classes that only observe; digests, no values. Set before the workers start, never after:
+  // what a write began in it must be ended in it.
+  std::unique_ptr<cache::NearCache> shadow;
   cache::Leases leases;
   std::array<NodeTracking, cache::kMaxNodes> tracking;
   TrackingStates tracking_states;
   std::array<std::atomic<bool>, cache::kMaxClasses> optin{};  // classes that are tracked per key
-  std::atomic<std::int64_t> bypass_until{0};     // ticks of the clock; 0: the near cache is used
-  policy::RulesPtr rules = policy::compile({});  // what workers begin with
+  std::atomic<std::int64_t> bypass_until{0};  // ticks of the clock; 0: the near cache is used
+  // What workers begin with; set before they are made, never after.
+  policy::RulesPtr rules = policy::compile({});
+  PolicyStatus policy_status;
   std::atomic<std::uint64_t> next_session_id{1};
   std::atomic<std::uint32_t> sessions{0};  // of all workers, for maxclients
   std::atomic<std::uint32_t> monitors{0};  // sessions in MONITOR

@@ -2,11 +2,13 @@
 
 #include "pannier/config/config.hpp"
 #include "pannier/metrics/worker_metrics.hpp"
+#include "pannier/policy/rules.hpp"
 #include "pannier/route/topology.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace pannier::proxy {
 
@@ -35,6 +37,13 @@ class Worker {
   // Runs `action` on the worker's thread within a turn.
   void post(std::function<void(Context&)> action);
   void set_topology(route::TopologyPtr topology);
+  // From the beginning of a turn on, requests are handled by these rules; then calls `done` on the
+  // worker's thread. What is under way ends with the rules that it began with.
+  void set_rules(policy::RulesPtr rules, std::function<void()> done);
+  // On worker 0 only, when every worker has the rules: from now on changes upstream are asked for
+  // as they say, and the near cache keeps what it was closed for. `closed`: see
+  // NearCache::close_class. Then calls `done` on the worker's thread.
+  void follow_rules(std::vector<policy::ClassId> closed, std::function<void()> done);
   void add_client(const NewClient& client);
   // Listens on this worker's loop and hands each socket to `accept`. Takes the descriptor.
   void listen(int descriptor, std::function<void(int)> accept);

@@ -49,6 +49,7 @@ struct Fixture {
     state.classes = {{400, 4, 2, 1}, {9, 9, 9, 9}, {200, 3, 0, 5}};
     state.nodes.resize(2);
     state.nodes[0] = {"resp3", "", 12, 1, 3, 0.25, 0.0004};
+    registry.set_policy({2, "00c0ffee", 1.7e9, {1, 0, 0}, ""});
   }
 
   [[nodiscard]] Exposition scrape() const { return Exposition::parse(registry.serialize()); }
