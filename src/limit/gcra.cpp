@@ -1,12 +1,14 @@
 #include "pannier/limit/gcra.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace pannier::limit {
 namespace {
 
 __extension__ using Wide = __int128;
 
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::int64_t kMillisecond = 1'000;
 
@@ -14,26 +16,41 @@ std::int64_t clamped(Wide value, std::int64_t most) {
   return static_cast<std::int64_t>(std::min<Wide>(value, most));
 }
 
-// Of `left` microseconds' worth of tokens; negative where more are owed than there can be.
-std::int64_t tokens(const Rate& rate, std::int64_t left) {
-  return std::clamp<std::int64_t>(left / rate.interval(), 0, rate.limit());
-}
-
 }  // namespace
+
+Rate::Rate(std::int64_t limit, std::int64_t tokens, std::int64_t time)
+    : limit_(limit),
+      tokens_(tokens),
+      time_(time),
+      tolerance_(std::min(cost(limit), kLongest)) {}
 
 std::optional<Rate> Rate::make(std::int64_t max_burst,
                                std::int64_t count,
                                std::int64_t period_seconds) {
-  const std::int64_t interval = clamped(Wide{period_seconds} * kSecond / count, kLongest);
-  if (interval == 0) {
-    return std::nullopt;
-  }
-  const std::int64_t limit = std::min(max_burst, kMostTokens - 1) + 1;
-  return Rate(limit, interval, clamped(Wide{interval} * limit, kLongest));
+  return every(max_burst, clamped(Wide{period_seconds} * kSecond / count, kLongest));
+}
+
+std::optional<Rate> Rate::per(std::int64_t max_burst, std::int64_t count, std::int64_t period) {
+  return every(max_burst, std::min(period / count, kLongest));
+}
+
+std::optional<Rate> Rate::every(std::int64_t max_burst, std::int64_t interval) {
+  return interval == 0 ? std::nullopt
+                       : std::optional(Rate(std::min(max_burst, kMostTokens - 1) + 1, 1, interval));
+}
+
+Rate Rate::fraction(std::int64_t max_burst, std::int64_t count, std::int64_t period) {
+  return {std::min(max_burst, kMostTokens - 1) + 1, count, std::min(period, kLongest)};
 }
 
 std::int64_t Rate::cost(std::int64_t quantity) const {
-  return clamped(Wide{interval_} * quantity, kLongest + 1);
+  const Wide product = Wide{time_} * quantity;
+  return clamped(tokens_ == 1 ? product : (product + tokens_ - 1) / tokens_, kLongest + 1);
+}
+
+std::int64_t Rate::tokens_in(std::int64_t time) const {
+  const std::int64_t positive = std::max<std::int64_t>(time, 0);
+  return tokens_ == 1 ? positive / time_ : clamped(Wide{positive} * tokens_ / time_, kMost);
 }
 
 Verdict take(const Rate& rate,
@@ -55,7 +72,8 @@ Verdict take(const Rate& rate,
       verdict.keep = begin + cost;
     }
   }
-  verdict.remaining = tokens(rate, rate.tolerance() - verdict.reset_after);
+  verdict.remaining =
+      std::min(rate.tokens_in(rate.tolerance() - verdict.reset_after), rate.limit());
   return verdict;
 }
 

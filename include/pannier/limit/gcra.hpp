@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
-// The generic cell rate algorithm on integers: pure, time is given. All times are microseconds:
-// those since the epoch that the primary counts fit the double of a script exactly, nanoseconds
-// would not. Products have 128 bits, results are clamped: no argument overflows.
+// The generic cell rate algorithm on integers: pure, time is given. All times are microseconds
+// (those since the epoch that the primary counts fit the double of a script exactly, nanoseconds
+// would not) unless the rate was made for another unit. Products have 128 bits, results are
+// clamped: no argument overflows.
 namespace pannier::limit {
 
 // 71 years: what takes longer never happens. Twice that beyond the epoch's today still fits a
@@ -22,25 +24,40 @@ class Rate {
                                                 std::int64_t count,
                                                 std::int64_t period_seconds);
 
+  // The same with a period in microseconds.
+  [[nodiscard]] static std::optional<Rate> per(std::int64_t max_burst,
+                                               std::int64_t count,
+                                               std::int64_t period);
+
+  // For any number of tokens per unit of time, whatever that is: what several cost together is
+  // rounded up, not each. REQUIRES: as `make`; period > 0
+  [[nodiscard]] static Rate fraction(std::int64_t max_burst,
+                                     std::int64_t count,
+                                     std::int64_t period);
+
   [[nodiscard]] std::int64_t limit() const { return limit_; }
 
-  [[nodiscard]] std::int64_t interval() const { return interval_; }
+  // Of one token, at least 1.
+  [[nodiscard]] std::int64_t interval() const { return std::max<std::int64_t>(1, time_ / tokens_); }
 
   // How far ahead of the steady rate one may be: the time in which `limit` tokens come.
   [[nodiscard]] std::int64_t tolerance() const { return tolerance_; }
+
+  // So many tokens come in this time; negative times count as 0.
+  [[nodiscard]] std::int64_t tokens_in(std::int64_t time) const;
 
   // The time in which so many tokens come; more than `tolerance` where that can never be had at
   // once. REQUIRES: quantity >= 0
   [[nodiscard]] std::int64_t cost(std::int64_t quantity) const;
 
  private:
-  Rate(std::int64_t limit, std::int64_t interval, std::int64_t tolerance)
-      : limit_(limit),
-        interval_(interval),
-        tolerance_(tolerance) {}
+  Rate(std::int64_t limit, std::int64_t tokens, std::int64_t time);
+
+  [[nodiscard]] static std::optional<Rate> every(std::int64_t max_burst, std::int64_t interval);
 
   std::int64_t limit_;
-  std::int64_t interval_;
+  std::int64_t tokens_;  // in `time_`
+  std::int64_t time_;
   std::int64_t tolerance_;
 };
 
