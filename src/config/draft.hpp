@@ -2,6 +2,7 @@
 
 #include "pannier/config/config.hpp"
 #include "pannier/config/policy.hpp"
+#include "pannier/config/policy_loader.hpp"
 
 #include "faults.hpp"
 
@@ -33,8 +34,9 @@ struct Draft {
     bool burst = false;
   };
 
-  Policy policy;                     // of policy.yaml
-  std::vector<LimitUnits> units;     // beside policy.limits
+  Policy policy;                  // of policy.yaml
+  std::vector<LimitUnits> units;  // beside policy.limits
+  std::vector<NamedCommand> commands;
   OnError on_error = OnError::Fail;  // of classes that do not say it themselves
 };
 

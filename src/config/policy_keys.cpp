@@ -95,6 +95,12 @@ void add_denial(D draft, R reading) {
   draft.policy.deny.emplace_back().line = reading.place.line;
 }
 
+void add_command(std::vector<std::string>& commands, D draft, R reading) {
+  commands.push_back(reading.text);
+  draft.commands.push_back(
+      NamedCommand{reading.place.line, reading.place.column, reading.path, reading.text});
+}
+
 void set_percent(std::uint32_t& out, R reading) {
   out = static_cast<std::uint32_t>(reading.number / kShareUnit);
 }
@@ -199,7 +205,7 @@ constexpr std::array kKeys{
     Key{"limits[].commands", Type::List, "", "GET, \"CONFIG SET\", \"@write\"",
         [](D, R) {}, 1, 256},
     Key{"limits[].commands[]", Type::Command, "", "a command or a category",
-        [](D d, R r) { limit(d).commands.push_back(r.text); }},
+        [](D d, R r) { add_command(limit(d).commands, d, r); }},
     Key{"limits[].class", Type::Text, "", "keys of this class",
         [](D d, R r) { assign(limit(d).key_class, r); }, 0, 64},
     Key{"limits[].per", Type::Per, "all", "whose requests count together", set_per, 0, 0,
@@ -227,7 +233,7 @@ constexpr std::array kKeys{
     Key{"deny[].commands", Type::List, "", "GET, \"CONFIG SET\", \"@write\"",
         [](D, R) {}, 1, 256},
     Key{"deny[].commands[]", Type::Command, "", "a command or a category",
-        [](D d, R r) { denial(d).commands.push_back(r.text); }},
+        [](D d, R r) { add_command(denial(d).commands, d, r); }},
     Key{"deny[].max_arguments", Type::Count, "", "only requests with more, the name included",
         [](D d, R r) { assign(denial(d).max_arguments, r); }, 1, 1 << 20},
     Key{"deny[].max_value", Type::Size, "", "only requests with a larger argument",

@@ -19,6 +19,7 @@ LoadPolicyResult load_policy(std::string_view yaml) {
   if (!faults.any()) {
     result.policy = std::move(draft.policy);
   }
+  result.commands = std::move(draft.commands);
   faults.hand_over(result.errors, result.warnings);
   return result;
 }
@@ -46,7 +47,7 @@ bool is_policy_file(const std::string& path) {
     return std::any_of(
         root.items.begin(), root.items.end(), [&](const Value& v) { return v.key == key; });
   };
-  return has("classes") && !has("upstream");
+  return (has("classes") || has("limits") || has("deny") || has("read_only")) && !has("upstream");
 }
 
 }  // namespace pannier::config

@@ -198,7 +198,7 @@ void RuleChecks::check_denial(const DenyRule& denial, const std::string& path) {
       !given(path + ".max_value")) {
     error(path,
           "refuses everything, as it has neither keys, commands, max_arguments nor max_value; "
-          "write commands: [\"@all\"] if that is meant");
+          "write commands: [\"@fast\", \"@slow\"] if that is meant");
   }
   const auto& commands = denial.commands;
   const auto dangerous = std::find(commands.begin(), commands.end(), "@dangerous");

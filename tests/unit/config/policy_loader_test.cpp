@@ -381,11 +381,17 @@ TEST_CASE("policy_loader: globs that all look alike are compared in bounded time
   CHECK(errors[0].ends_with("too many globs are as specific as this one to compare them all"));
 }
 
-TEST_CASE("policy_loader: a policy file is known by its classes", "[config]") {
+TEST_CASE("policy_loader: a policy file is known by its rules", "[config]") {
   const Folder folder;
   folder.write("policy.yaml", "classes: []\n");
   folder.write("alias.yaml", "classes: [{ keys: [*a] }]\n");
   folder.write("pannier.yaml", "upstream: \"a:1\"\n");
+  folder.write("limits.yaml", "limits: []\n");
+  folder.write("deny.yaml", "deny: []\n");
+  folder.write("frozen.yaml", "read_only: true\n");
+  CHECK(is_policy_file(folder.path("limits.yaml")));
+  CHECK(is_policy_file(folder.path("deny.yaml")));
+  CHECK(is_policy_file(folder.path("frozen.yaml")));
   folder.write("both.yaml", "upstream: \"a:1\"\nclasses: []\n");
   CHECK(is_policy_file(folder.path("policy.yaml")));
   CHECK_FALSE(is_policy_file(folder.path("pannier.yaml")));

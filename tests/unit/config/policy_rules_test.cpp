@@ -261,7 +261,7 @@ TEST_CASE("policy_rules: what limits and denials match", "[config]") {
             .empty());
   CHECK(denial_errors("hint: no") ==
         Texts{"f:1:8: deny[0]: refuses everything, as it has neither keys, commands, max_arguments "
-              "nor max_value; write commands: [\"@all\"] if that is meant"});
+              "nor max_value; write commands: [\"@fast\", \"@slow\"] if that is meant"});
   CHECK(denial_errors("max_value: 1KiB").empty());
   CHECK(first(policy_warnings("deny: [{ name: a, commands: [get, \"@Dangerous\"] }]")) ==
         "deny[0].commands[1]: also holds SORT, CLIENT LIST and others that clients use; name the "
@@ -353,7 +353,7 @@ deny:
           "f:15:42: limits[2].rate: \"1MiB\" is not a rate; write a number, / and a time, such as "
           "60/1m or 10MiB/1s",
           "f:17:5: deny[0]: refuses everything, as it has neither keys, commands, max_arguments "
-          "nor max_value; write commands: [\"@all\"] if that is meant",
+          "nor max_value; write commands: [\"@fast\", \"@slow\"] if that is meant",
           "f:18:31: deny[1].commands[0]: \"KEYS *\" is not a command; write GET, \"CONFIG SET\" or "
           "a category such as @write",
           "f:18:42: deny[1].comands: unknown key; did you mean `commands`?"});
