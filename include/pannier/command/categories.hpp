@@ -33,13 +33,15 @@ enum Category : std::uint32_t {
   kCatConnection = 1U << 17,
   kCatTransaction = 1U << 18,
   kCatScripting = 1U << 19,
-  kCatDangerous = 1U << 20  // and all of kCatAdmin
+  kCatDangerous = 1U << 20,  // and all of kCatAdmin
+
+  kCatAll = (1U << 21) - 1
 };
 
 // All of them; of a learned row (learned.hpp) those that its flags tell. Never 0.
 [[nodiscard]] std::uint32_t categories_of(const CommandSpec& row);
 
-// "read", "sortedset" ..., sorted.
+// "read", "sortedset" ..., sorted; "all", which holds all commands, is not among them.
 [[nodiscard]] std::span<const std::string_view> category_names();
 // The bit of a name in lower case, without '@'; 0 when there is none of that name.
 [[nodiscard]] std::uint32_t category_of(std::string_view name);

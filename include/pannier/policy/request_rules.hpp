@@ -14,10 +14,10 @@
 
 namespace pannier::policy {
 
-using LimitId = std::uint16_t;                    // place in Policy::limits
-using DenyId = std::uint16_t;                     // place in Policy::deny
-inline constexpr DenyId kReadOnlyRule = 0xFFFF;   // Policy::read_only
-inline constexpr std::size_t kMaxRules = 0xFFFE;  // limits, and as many denials
+using LimitId = std::uint16_t;                   // place in Policy::limits
+using DenyId = std::uint16_t;                    // place in Policy::deny
+inline constexpr DenyId kReadOnlyRule = 0xFFFF;  // Policy::read_only
+inline constexpr std::size_t kMaxRules = 1024;   // limits, and as many denials
 
 // One request as these rules see it. Views live as long as the call.
 struct RequestView {
