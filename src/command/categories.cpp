@@ -93,9 +93,6 @@ std::span<const std::string_view> category_names() {
 }
 
 std::uint32_t category_of(std::string_view name) {
-  if (name == "all") {
-    return kCatAll;
-  }
   const auto* found = std::lower_bound(kNames.begin(), kNames.end(), name);
   return found != kNames.end() && *found == name
              ? kBits[static_cast<std::size_t>(found - kNames.begin())]

@@ -41,7 +41,7 @@ enum Category : std::uint32_t {
 // All of them; of a learned row (learned.hpp) those that its flags tell. Never 0.
 [[nodiscard]] std::uint32_t categories_of(const CommandSpec& row);
 
-// "read", "sortedset" ..., sorted; "all", which holds all commands, is not among them.
+// "read", "sortedset" ..., sorted.
 [[nodiscard]] std::span<const std::string_view> category_names();
 // The bit of a name in lower case, without '@'; 0 when there is none of that name.
 [[nodiscard]] std::uint32_t category_of(std::string_view name);

@@ -50,7 +50,7 @@ TEST_CASE("limits: by category", "[policy]") {
   const auto rules = compile(policy_of({
       limit({"@write"}),
       limit({"@hash", "get"}),
-      limit({"@all"}),
+      limit({"@fast", "@slow"}),
       limit({}),
   }));
   check(*rules,
