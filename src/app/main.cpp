@@ -4,7 +4,10 @@
 #include "pannier/base/log.hpp"
 #include "pannier/config/describe.hpp"
 #include "pannier/config/loader.hpp"
+#include "pannier/config/policy_diff.hpp"
 #include "pannier/config/policy_loader.hpp"
+#include "pannier/config/schema.hpp"
+#include "pannier/policy/command_checks.hpp"
 #include "pannier/policy/rules.hpp"
 
 #include <CLI/CLI.hpp>
@@ -25,7 +28,8 @@ constexpr const char* kDefaultFile = "/etc/pannier/pannier.yaml";
 
 struct Loaded {
   pannier::config::Config config;
-  Policy policy;  // empty when the configuration names none
+  Policy policy;            // empty when the configuration names none
+  std::string policy_text;  // of its file
 };
 
 using Issues = std::vector<pannier::config::Issue>;
@@ -55,19 +59,29 @@ pannier::config::LoadResult load_config(const std::string& file) {
   return result;
 }
 
-std::optional<Policy> load_policy(const std::string& file) {
+pannier::config::LoadPolicyResult read_policy(const std::string& file) {
   auto result = pannier::config::load_policy_file(file);
+  pannier::policy::check_commands(result);
   print_faults(file, result.errors, result.warnings);
-  return std::move(result.policy);
+  return result;
+}
+
+std::optional<Policy> load_policy(const std::string& file) {
+  return read_policy(file).policy;
 }
 
 std::optional<Loaded> load(const std::string& file) {
   auto result = load_config(file);
-  auto policy = result.policy.empty() ? Policy{} : load_policy(result.policy);
-  if (!result.config || !policy) {
+  pannier::config::LoadPolicyResult policy;
+  if (result.policy.empty()) {
+    policy.policy.emplace();
+  } else {
+    policy = read_policy(result.policy);
+  }
+  if (!result.config || !policy.policy) {
     return std::nullopt;
   }
-  return Loaded{std::move(*result.config), std::move(*policy)};
+  return Loaded{std::move(*result.config), std::move(*policy.policy), std::move(policy.text)};
 }
 
 int serve(const std::string& file) {
@@ -76,7 +90,8 @@ int serve(const std::string& file) {
     return kExitUsage;
   }
   pannier::base::configure_log(loaded->config.log.level, loaded->config.log.format);
-  pannier::app::Application application(std::move(loaded->config), std::move(loaded->policy));
+  pannier::app::Application application(
+      std::move(loaded->config), std::move(loaded->policy), loaded->policy_text);
   return application.run();
 }
 
@@ -128,6 +143,26 @@ int check(const std::string& file) {
   return kExitOk;
 }
 
+// As diff(1): whether there is a difference is in the exit code.
+int diff(const std::string& before_file, const std::string& after_file) {
+  constexpr int kDifferent = 1;
+  const auto before = load_policy(before_file);
+  const auto after = load_policy(after_file);
+  if (!before || !after) {
+    return kExitUsage;
+  }
+  const auto lines = pannier::config::diff(*before, *after);
+  print(lines);
+  return lines.empty() ? kExitOk : kDifferent;
+}
+
+int print_schema(const std::string& kind) {
+  const auto schema =
+      kind == "policy" ? pannier::config::policy_schema() : pannier::config::config_schema();
+  std::fputs(schema.c_str(), stdout);
+  return kExitOk;
+}
+
 // The probe port from the file if there is one, else the default.
 int health(const std::string& address, const std::string& file) {
   pannier::base::Endpoint probe = pannier::config::Probe{}.address;
@@ -167,6 +202,22 @@ int main(int argc, char** argv) {
   check_command->add_option("file", checked, "pannier.yaml, with the policy it names, or a policy")
       ->required();
 
+  std::string before;
+  std::string after;
+  auto* diff_command = app.add_subcommand(
+      "diff",
+      "Tell what changes for which keys from one policy to another; exit code 0 without a\n"
+      "difference, 1 with one, 2 when a file has faults");
+  diff_command->add_option("old", before, "A policy")->required();
+  diff_command->add_option("new", after, "Another one")->required();
+
+  std::string kind;
+  auto* schema_command =
+      app.add_subcommand("schema", "Print the JSON Schema of a file, for editors");
+  schema_command->add_option("kind", kind, "policy or pannier, for pannier.yaml")
+      ->required()
+      ->check(CLI::IsMember({"policy", "pannier"}));
+
   std::string address;
   std::string health_file;
   auto* health_command = app.add_subcommand(
@@ -186,6 +237,12 @@ int main(int argc, char** argv) {
   }
   if (check_command->parsed()) {
     return check(checked);
+  }
+  if (diff_command->parsed()) {
+    return diff(before, after);
+  }
+  if (schema_command->parsed()) {
+    return print_schema(kind);
   }
   if (health_command->parsed()) {
     return health(address, health_file);

@@ -1,6 +1,6 @@
 #include "pannier/config/describe.hpp"
 
-#include "policy_words.hpp"
+#include "pannier/config/policy_words.hpp"
 
 #include <fmt/core.h>
 

@@ -3,7 +3,7 @@
 #include "pannier/base/bytes.hpp"
 #include "pannier/config/glob.hpp"
 
-#include "policy_words.hpp"
+#include "pannier/config/policy_words.hpp"
 
 #include <fmt/core.h>
 

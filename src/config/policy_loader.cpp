@@ -26,13 +26,15 @@ LoadPolicyResult load_policy(std::string_view yaml) {
 
 LoadPolicyResult load_policy_file(const std::string& path) {
   std::string problem;
-  const auto text = read_small_file(path, kMaxFile, problem);
+  auto text = read_small_file(path, kMaxFile, problem);
   if (!text) {
     LoadPolicyResult result;
     result.errors.push_back(Issue{0, 0, "", "cannot be read: " + problem});
     return result;
   }
-  return load_policy(*text);
+  auto result = load_policy(*text);
+  result.text = std::move(*text);
+  return result;
 }
 
 bool is_policy_file(const std::string& path) {

@@ -1,4 +1,4 @@
-#include "policy_words.hpp"
+#include "pannier/config/policy_words.hpp"
 
 #include "pannier/base/bytes.hpp"
 

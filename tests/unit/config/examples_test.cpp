@@ -1,5 +1,6 @@
 #include "pannier/config/loader.hpp"
 #include "pannier/config/policy_loader.hpp"
+#include "pannier/config/schema.hpp"
 
 #include "config_test_support.hpp"
 #include "keys.hpp"
@@ -81,6 +82,12 @@ TEST_CASE("examples: pannier.yaml and policy.yaml show every key with its defaul
     INFO(key.path << " should stand there as `" << wanted << "`");
     CHECK(has_line(text, wanted));
   }
+}
+
+TEST_CASE("examples: the schemas for editors are what the tables of keys make", "[config]") {
+  INFO("write them anew: build/release/pannier schema policy > config/policy.schema.json");
+  CHECK(text_of(kFolder + "policy.schema.json") == policy_schema());
+  CHECK(text_of(kFolder + "pannier.schema.json") == config_schema());
 }
 
 TEST_CASE("examples: the values of pannier.yaml are those of the smallest file", "[config]") {
