@@ -90,8 +90,7 @@ int serve(const std::string& file) {
     return kExitUsage;
   }
   pannier::base::configure_log(loaded->config.log.level, loaded->config.log.format);
-  pannier::app::Application application(
-      std::move(loaded->config), std::move(loaded->policy), loaded->policy_text);
+  pannier::app::Application application(std::move(loaded->config), std::move(loaded->policy));
   return application.run();
 }
 
