@@ -9,12 +9,16 @@
 #include "pannier/config/schema.hpp"
 #include "pannier/policy/command_checks.hpp"
 #include "pannier/policy/rules.hpp"
+#include "pannier/proxy/explain_rules.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <chrono>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -90,7 +94,8 @@ int serve(const std::string& file) {
     return kExitUsage;
   }
   pannier::base::configure_log(loaded->config.log.level, loaded->config.log.format);
-  pannier::app::Application application(std::move(loaded->config), std::move(loaded->policy));
+  pannier::app::Application application(
+      std::move(loaded->config), std::move(loaded->policy), loaded->policy_text);
   return application.run();
 }
 
@@ -179,6 +184,116 @@ int health(const std::string& address, const std::string& file) {
   return pannier::admin::run_health(probe);
 }
 
+// The policy alone, or the one that a pannier.yaml names.
+int explain(const std::string& file, const std::vector<std::string>& words) {
+  if (words.empty()) {
+    std::fprintf(stderr, "error: which request? As in: pannier explain -c FILE GET product:42\n");
+    return kExitUsage;
+  }
+  const bool is_policy = pannier::config::is_policy_file(file);
+  const auto policy = is_policy ? load_policy(file) : std::nullopt;
+  const auto loaded = is_policy ? std::nullopt : load(file);
+  if (!policy && !loaded) {
+    return kExitUsage;
+  }
+  pannier::proxy::ReadsSources sources;
+  if (loaded) {
+    const auto& listener = loaded->config.listen.front();
+    sources = {loaded->config.reads, listener.reads, listener.address.to_string(), listener.strong};
+  }
+  pannier::proxy::RuleFacts facts;
+  facts.unix_now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  const auto rules = pannier::policy::compile(is_policy ? *policy : loaded->policy);
+  const std::vector<std::string_view> request(words.begin(), words.end());
+  std::fputs(pannier::proxy::explain_offline(*rules, sources, facts, request).c_str(), stdout);
+  return kExitOk;
+}
+
+// What the command line said; `run` does it.
+struct Invocation {
+  std::string file = kDefaultFile;
+  std::string other;
+  std::string address;
+  std::function<int()> run = [this] {
+    return serve(file);
+  };
+};
+
+void add_serve(CLI::App& app, Invocation& said) {
+  constexpr const char* kHelp = "Configuration file";
+  app.add_option("-c,--config", said.file, kHelp)->capture_default_str();
+  auto* command = app.add_subcommand("serve", "Run the proxy (the default)");
+  command->add_option("-c,--config", said.file, kHelp)->capture_default_str();
+}
+
+void add_check(CLI::App& app, Invocation& said) {
+  auto* command = app.add_subcommand(
+      "check",
+      "Check a configuration or policy file: every fault as file:line:column, then what it means");
+  command->add_option("file", said.file, "pannier.yaml, with the policy it names, or a policy")
+      ->required();
+  command->callback([&] {
+    said.run = [&] {
+      return check(said.file);
+    };
+  });
+}
+
+void add_explain(CLI::App& app, Invocation& said) {
+  auto* command = app.add_subcommand(
+      "explain",
+      "Tell what the rules make of a request, without a server: its class and why, denials,\n"
+      "limits, what would be sent, whether memory may answer; `explain -c FILE SET k v EX 5`.\n"
+      "A running Pannier tells it too, and its nodes: redis-cli PANNIER EXPLAIN SET k v EX 5");
+  command->add_option("-c,--config", said.file, "pannier.yaml or a policy")->capture_default_str();
+  command->prefix_command();
+  command->callback([&said, command] {
+    said.run = [&said, command] {
+      return explain(said.file, command->remaining());
+    };
+  });
+}
+
+void add_diff(CLI::App& app, Invocation& said) {
+  auto* command = app.add_subcommand(
+      "diff",
+      "Tell what changes for which keys from one policy to another; exit code 0 without a\n"
+      "difference, 1 with one, 2 when a file has faults");
+  command->add_option("old", said.file, "A policy")->required();
+  command->add_option("new", said.other, "Another one")->required();
+  command->callback([&] {
+    said.run = [&] {
+      return diff(said.file, said.other);
+    };
+  });
+}
+
+void add_schema(CLI::App& app, Invocation& said) {
+  auto* command = app.add_subcommand("schema", "Print the JSON Schema of a file, for editors");
+  command->add_option("kind", said.other, "policy or pannier, for pannier.yaml")
+      ->required()
+      ->check(CLI::IsMember({"policy", "pannier"}));
+  command->callback([&] {
+    said.run = [&] {
+      return print_schema(said.other);
+    };
+  });
+}
+
+void add_health(CLI::App& app, Invocation& said) {
+  auto* command = app.add_subcommand(
+      "health", "Ask a running Pannier whether it is well: one line, exit code 0 or 1");
+  command->add_option("-a,--address", said.address, "Its probe port, 127.0.0.1:9180 by default");
+  command->add_option("-c,--config", said.other, "Take the probe port from this file");
+  command->callback([&] {
+    said.run = [&] {
+      return health(said.address, said.other);
+    };
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -187,43 +302,13 @@ int main(int argc, char** argv) {
       "Point your service's Redis client at localhost and this at your Redis.\n"};
   app.set_version_flag("--version", std::string("pannier ") + pannier::app::version());
   app.require_subcommand(0, 1);
-
-  std::string file = kDefaultFile;
-  app.add_option("-c,--config", file, "Configuration file")->capture_default_str();
-
-  auto* serve_command = app.add_subcommand("serve", "Run the proxy (the default)");
-  serve_command->add_option("-c,--config", file, "Configuration file")->capture_default_str();
-
-  std::string checked;
-  auto* check_command = app.add_subcommand(
-      "check",
-      "Check a configuration or policy file: every fault as file:line:column, then what it means");
-  check_command->add_option("file", checked, "pannier.yaml, with the policy it names, or a policy")
-      ->required();
-
-  std::string before;
-  std::string after;
-  auto* diff_command = app.add_subcommand(
-      "diff",
-      "Tell what changes for which keys from one policy to another; exit code 0 without a\n"
-      "difference, 1 with one, 2 when a file has faults");
-  diff_command->add_option("old", before, "A policy")->required();
-  diff_command->add_option("new", after, "Another one")->required();
-
-  std::string kind;
-  auto* schema_command =
-      app.add_subcommand("schema", "Print the JSON Schema of a file, for editors");
-  schema_command->add_option("kind", kind, "policy or pannier, for pannier.yaml")
-      ->required()
-      ->check(CLI::IsMember({"policy", "pannier"}));
-
-  std::string address;
-  std::string health_file;
-  auto* health_command = app.add_subcommand(
-      "health", "Ask a running Pannier whether it is well: one line, exit code 0 or 1");
-  health_command->add_option("-a,--address", address, "Its probe port, 127.0.0.1:9180 by default");
-  health_command->add_option("-c,--config", health_file, "Take the probe port from this file");
-
+  Invocation said;
+  add_serve(app, said);
+  add_check(app, said);
+  add_explain(app, said);
+  add_diff(app, said);
+  add_schema(app, said);
+  add_health(app, said);
   app.footer(
       "Exit codes: 0 ok, 1 failed (a port in use, unhealthy), 2 bad options or configuration.\n"
       "SIGTERM drains: not ready, finish what is in flight, close clients, exit 0; a second one\n"
@@ -234,17 +319,5 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? kExitOk : kExitUsage;
   }
-  if (check_command->parsed()) {
-    return check(checked);
-  }
-  if (diff_command->parsed()) {
-    return diff(before, after);
-  }
-  if (schema_command->parsed()) {
-    return print_schema(kind);
-  }
-  if (health_command->parsed()) {
-    return health(address, health_file);
-  }
-  return serve(file);
+  return said.run();
 }

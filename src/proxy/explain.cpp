@@ -21,23 +21,6 @@
 namespace pannier::proxy {
 namespace {
 
-const char* handling_text(const command::CommandSpec& row) {
-  switch (row.handling) {
-    case command::Handling::Forward:
-      return "forwarded on a shared lane";
-    case command::Handling::Local:
-      return is_throttle(row) ? "a script of Pannier's on the primary" : "answered by Pannier";
-    case command::Handling::Transaction:
-    case command::Handling::Blocking:
-    case command::Handling::Subscribe:
-    case command::Handling::Wait:
-      return "sent on an exclusive connection";
-    case command::Handling::Refused:
-      return "refused: it would take over a shared connection";
-  }
-  return "";
-}
-
 std::string node_text(const Context& context, const route::Route& route) {
   if (route.node == route::kNoNode) {
     return "none";
@@ -61,29 +44,28 @@ std::string explain(Context& context,
     }
     row = learned.row;
   }
-  std::string out = fmt::format("command: {}\nhandling: {}\n", row->name, handling_text(*row));
-  if ((row->handling == command::Handling::Local && !is_throttle(*row)) ||
-      row->handling == command::Handling::Refused) {
+  ExplainedRequest explained{row, request, {}, true};
+  std::vector<std::string_view> keys;
+  explained.keys_known = command::extract_keys(*row, request, keys) == command::KeyStatus::Ok;
+  explained.keys = keys;
+  std::string out = explain_command(explained);
+  if (!goes_upstream(*row)) {
     return out;
   }
-  const bool arity = command::arity_fits(*row, request.size());
-  std::vector<std::string_view> keys;
-  const bool known = command::extract_keys(*row, request, keys) == command::KeyStatus::Ok;
-  out +=
-      fmt::format("arguments: {}\n", arity ? "right number" : "wrong number: the server refuses");
-  out += fmt::format("keys: {}\n", known ? std::to_string(keys.size()) : "not known");
   const route::Route route =
       row->handling == command::Handling::Forward
           ? choose_node(context, session, *row, request)
           : route::Route{context.topology->primary, route::RouteReason::Write};
   out += policy_line(context.rules->origin);
-  out += explain_classes(context, keys);
-  out += fmt::format("reads: {}\n", explain_reads(context, session, keys));
+  out += explain_classes(*context.rules, keys);
+  out += explain_rules(*context.rules, explained, rule_facts(context, session));
+  out += fmt::format("reads: {}\n",
+                     explain_reads(*context.rules, reads_sources(context, session), keys));
   out += fmt::format("node: {}\n", node_text(context, route));
   out += fmt::format("because: {}\n", route::to_string(route.reason));
   const bool heavy = row->has(command::kHeavy);
   out += fmt::format("lane: {}\n", heavy ? "heavy, and this session for 10 s" : "light");
-  return out + explain_near_cache(context, session, {row, request, keys, known, route.node});
+  return out + explain_near_cache(context, session, explained, route.node);
 }
 
 std::string stats(const Context& context) {

@@ -67,15 +67,15 @@ struct Shop {
     REQUIRE(row != nullptr);
     std::vector<std::string_view> keys;
     const bool known = command::extract_keys(*row, request, keys) == command::KeyStatus::Ok;
-    return explain_near_cache(context, session, {row, request, keys, known, 0});
+    return explain_near_cache(context, session, {row, request, keys, known}, 0);
   }
 
   [[nodiscard]] std::string classes(const Words& keys) const {
-    return explain_classes(context, keys);
+    return explain_classes(*context.rules, keys);
   }
 
   [[nodiscard]] std::string reads(const Words& keys) const {
-    return explain_reads(context, session, keys);
+    return explain_reads(*context.rules, reads_sources(context, session), keys);
   }
 
   void keep(const Words& request, std::string_view reply, base::Duration life) {
@@ -90,8 +90,7 @@ struct Shop {
     kept.life.fresh_until = now + life;
     kept.life.keep_until = now + std::chrono::hours(1);
     kept.life.refresh_at = base::TimePoint::max();
-    context.shared.near_cache.install(
-        query, context.shared.near_cache.begin(query), kept, now);
+    context.shared.near_cache.install(query, context.shared.near_cache.begin(query), kept, now);
   }
 
   Sessions sessions{};
@@ -101,7 +100,7 @@ struct Shop {
 };
 
 bool contains(const std::string& text, const std::string& part) {
-  INFO(text);
+  UNSCOPED_INFO(text);
   return text.find(part) != std::string::npos;
 }
 
@@ -110,15 +109,23 @@ bool contains(const std::string& text, const std::string& part) {
 TEST_CASE("explain_cache: the class, and the glob that won it", "[proxy]") {
   const Shop shop;
   CHECK(shop.classes({"product:42"}) ==
-        "class: product (glob \"product:4?\"; more specific than \"*\" of rest)\n");
+        "class: product (glob \"product:4?\"; more specific than \"*\" of rest)\n"
+        "rules of product: reads same-zone; cache 30s tracking, negative 1500ms, values to 256KiB, "
+        "refreshed after 80%, stale if error 5m, MGET too; misses wait 50ms for a lease of 2s\n");
   CHECK(shop.classes({"product:421"}) ==
-        "class: product (glob \"product:*\"; more specific than \"*\" of rest)\n");
-  CHECK(shop.classes({"x"}) == "class: rest (glob \"*\")\n");
+        "class: product (glob \"product:*\"; more specific than \"*\" of rest)\n"
+        "rules of product: reads same-zone; cache 30s tracking, negative 1500ms, values to 256KiB, "
+        "refreshed after 80%, stale if error 5m, MGET too; misses wait 50ms for a lease of 2s\n");
+  CHECK(shop.classes({"x"}) ==
+        "class: rest (glob \"*\")\n"
+        "rules of rest: cache 30s tracking, values to 256KiB\n");
   CHECK(shop.classes({"pannier:canary"}) == "class: none (pannier:* is Pannier's own)\n");
   CHECK(shop.classes({}).empty());
   CHECK(shop.classes({"x", "cart:1\n"}) ==
         "class of \"x\": rest (glob \"*\")\n"
-        "class of \"cart:1\\x0a\": cart (glob \"cart:*\"; more specific than \"*\" of rest)\n");
+        "class of \"cart:1\\x0a\": cart (glob \"cart:*\"; more specific than \"*\" of rest)\n"
+        "rules of rest: cache 30s tracking, values to 256KiB\n"
+        "rules of cart: not cached\n");
   CHECK(contains(shop.classes(Words(20, "x")), "class of the others: 4 keys are not shown\n"));
 }
 
@@ -178,7 +185,7 @@ TEST_CASE("explain_cache: all that a class says of a GET", "[proxy]") {
         "near cache: yes\n"
         "ttl: 30s, up to 10% shorter; the key's own TTL bounds it\n"
         "negative: 1500ms\n"
-        "stale: 0ms while it is refreshed, 5m while upstream is away\n"
+        "stale: 0s while it is refreshed, 5m while upstream is away\n"
         "refresh ahead: after 80% of its life\n"
         "max value: 256KiB\n"
         "tracking: by prefix \"product:\"; no node is heard yet\n"
