@@ -118,6 +118,14 @@ TEST_CASE("limits: a key with several globs of one limit is counted once, by the
          {"GET b:z", "0=b"}});
 }
 
+TEST_CASE("limits: of equally specific globs of one limit the first one counts", "[policy]") {
+  const auto rules = compile(policy_of({
+      limit({}, {"{a}:{user}", "{user}:{b}"}, "user"),
+      limit({}, {"{user}:{b}", "{a}:{user}"}, "user"),
+  }));
+  check(*rules, {{"GET 1:2", "0=2 1=1"}});
+}
+
 TEST_CASE("limits: each key of a request counts, equal subjects once", "[policy]") {
   const auto rules = compile(policy_of({
       limit({}, {"u:{user}:*"}, "user"),
@@ -234,7 +242,11 @@ TEST_CASE("limits: what a request's command wants to be known", "[policy]") {
   CHECK(wants("hget") == 0);
   CHECK(rules->requests.any_limits());
   CHECK_FALSE(rules->requests.any_denials());
-  CHECK(RequestRules().wants(static_cast<std::uint16_t>(command::table().size())) == 0);
+  const auto unknown = static_cast<std::uint16_t>(command::table().size());
+  CHECK(rules->requests.wants(unknown) ==
+        (RequestRules::kLimits | RequestRules::kKeys | RequestRules::kClasses));
+  CHECK(compile(policy_of({limit({"get"})}))->requests.wants(unknown) == 0);
+  CHECK(RequestRules().wants(unknown) == 0);
   CHECK_FALSE(RequestRules().any_limits());
 }
 
