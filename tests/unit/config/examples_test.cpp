@@ -90,6 +90,32 @@ TEST_CASE("examples: the schemas for editors are what the tables of keys make", 
   CHECK(text_of(kFolder + "pannier.schema.json") == config_schema());
 }
 
+TEST_CASE("examples: each names the schema that editors check it by", "[config]") {
+  const auto [file, schema] = GENERATE(std::pair("pannier.yaml", "pannier"),
+                                       std::pair("policy.yaml", "policy"),
+                                       std::pair("examples/minimal.yaml", "../pannier"),
+                                       std::pair("examples/local.yaml", "../pannier"),
+                                       std::pair("examples/elasticache.yaml", "../pannier"),
+                                       std::pair("examples/policy-minimal.yaml", "../policy"));
+  const auto text = text_of(kFolder + file);
+  INFO(file);
+  CHECK(text.starts_with("# yaml-language-server: $schema=" + std::string(schema) +
+                         ".schema.json\n"));
+}
+
+TEST_CASE("examples: the README has a word on every key of the policy", "[config]") {
+  const auto readme = text_of(std::string(PANNIER_SOURCE_DIR) + "/README.md");
+  const auto begin = readme.find("\n## The policy file\n");
+  REQUIRE(begin != std::string::npos);
+  const auto section = readme.substr(begin, readme.find("\n## ", begin + 1) - begin);
+  for (const auto& key : policy_keys().rows()) {
+    if (!key.path.empty() && !key.path.ends_with("[]")) {
+      INFO(key.path);
+      CHECK(section.find("`" + std::string(name_of(key)) + "`") != std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("examples: the values of pannier.yaml are those of the smallest file", "[config]") {
   const auto full = load_file(kFolder + "pannier.yaml", fake_environment()).config;
   const auto least = load_file(kFolder + "examples/minimal.yaml", fake_environment()).config;
