@@ -58,6 +58,13 @@ Response drain(const AdminSources& sources) {
   return text_response(202, "draining");
 }
 
+void reload(const AdminSources& sources, const Answer& answer) {
+  base::log_info("admin", "asked to load the policy again");
+  sources.reload([answer](bool good, const std::string& text) {
+    answer(text_response(good ? 200 : 422, text));
+  });
+}
+
 Response bypass(const AdminSources& sources, const Request& request) {
   const auto period = request.parameter("for").value_or("");
   if (!sources.bypass(period)) {
@@ -166,6 +173,12 @@ RouteTable admin_routes(AdminSources sources) {
        "/drain",
        [all](const Request&) {
          return drain(*all);
+       }},
+      {"POST",
+       "/reload",
+       {},
+       [all](const Request&, const Answer& answer) {
+         reload(*all, answer);
        }},
       {"POST",
        "/log-level",

@@ -19,6 +19,24 @@ void write_process(JsonWriter& json, const metrics::Snapshot& now, Readiness rea
   json.end_object();
 }
 
+void write_policy(JsonWriter& json, const metrics::PolicyState& policy) {
+  json.key("policy");
+  if (policy.generation == 0) {
+    json.null();
+    return;
+  }
+  json.begin_object();
+  json.field("generation", policy.generation)
+      .field("hash", policy.hash)
+      .field("age_seconds", age_of(policy));
+  json.key("reloads").begin_object();
+  for (std::size_t i = 0; i < policy.reloads.size(); ++i) {
+    json.field(label_of(static_cast<metrics::ReloadResult>(i)), policy.reloads.at(i));
+  }
+  json.end_object().field("last_error", policy.last_error);
+  json.end_object();
+}
+
 void write_sessions(JsonWriter& json, const metrics::Snapshot& now) {
   const auto& totals = now.totals;
   json.key("sessions").begin_object();
@@ -187,6 +205,7 @@ std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness) {
   JsonWriter json;
   json.begin_object();
   write_process(json, snapshot, readiness);
+  write_policy(json, snapshot.policy);
   write_sessions(json, snapshot);
   write_requests(json, snapshot.totals);
   write_near_cache(json, snapshot);

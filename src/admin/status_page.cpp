@@ -57,7 +57,8 @@ constexpr std::string_view kFoot = R"(<footer>
  · <a href="/config">configuration</a> · this page loads itself again every 10 s</p>
 <p>Actions: <code>curl -X POST -H 'X-Pannier: 1' …/refresh</code> asks the nodes again,
 <code>…/log-level?level=debug</code> sets the log's level, <code>…/bypass?for=10m</code> or
-<code>?for=off</code> turns the near cache off for a while, <code>--data-binary KEY …/invalidate</code>
+<code>?for=off</code> turns the near cache off for a while, <code>…/reload</code> loads the policy
+again, <code>--data-binary KEY …/invalidate</code>
 removes what is kept of keys (one per line), <code>…/drain</code> stops in good order.</p>
 </footer></body></html>
 )";
@@ -238,6 +239,23 @@ std::string near_cache(const Snapshot& now) {
   return out + "</table></section>\n";
 }
 
+std::string policy(const metrics::PolicyState& policy) {
+  if (policy.generation == 0) {
+    return "";
+  }
+  std::string out = fmt::format(
+      "<section><h2>Policy</h2><p>generation {} <span class=soft>hash</span> <code>{}</code> "
+      "<span class=soft>loaded {} ago</span></p>",
+      grouped(policy.generation),
+      escaped(policy.hash),
+      human_seconds(age_of(policy)));
+  if (!policy.last_error.empty()) {
+    out += fmt::format("<p class=bad>The file as it is now was not loaded: {}</p>",
+                       escaped(base::printable(policy.last_error, 500)));
+  }
+  return out + "</section>\n";
+}
+
 std::string listeners(const std::vector<ListenerView>& all) {
   std::string out = "<section><h2>Listeners</h2><table class=small>\n";
   for (const auto& listener : all) {
@@ -327,6 +345,7 @@ std::string status_page(const Snapshot& snapshot, const AdminSources& sources) {
   out += tiles(snapshot);
   out += nodes(snapshot);
   out += near_cache(snapshot);
+  out += policy(snapshot.policy);
   out += commands(snapshot);
   out += listeners(sources.listeners);
   out += details(snapshot);

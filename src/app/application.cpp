@@ -16,6 +16,10 @@
 #include "pannier/upstream/prober.hpp"
 
 #include "loop_check.hpp"
+#include "open_files.hpp"
+#include "policy_watcher.hpp"
+#include "rules_swap.hpp"
+#include "views.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -23,7 +27,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,23 +52,6 @@ using base::log_warn;
 constexpr auto kDrainGrace = std::chrono::seconds(5);
 constexpr auto kDrainDeadline = std::chrono::seconds(10);
 
-// One descriptor per session, and some for everything else.
-void raise_open_files(std::uint64_t wanted) {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= wanted) {
-    return;
-  }
-  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < wanted) {
-    log_warn("app",
-             "the open files limit is {}; maxclients needs {}: further clients will be refused",
-             limit.rlim_cur,
-             wanted);
-  }
-}
-
 bool reads_from_replicas(const config::Config& config) {
   return config.reads != config::Reads::Primary ||
          std::any_of(config.listen.begin(), config.listen.end(), [](const auto& listener) {
@@ -79,30 +65,6 @@ void refuse_client(int descriptor) {
   ::close(descriptor);
 }
 
-metrics::NodeState node_state(const route::Node& node) {
-  metrics::NodeState out;
-  out.name = node.name;
-  out.zone = node.zone;
-  out.role = route::to_string(node.role);
-  out.up = node.reachable;
-  out.ready = node.ready;
-  if (node.role == route::Role::Replica) {
-    out.lag_bytes = node.lag_bytes;
-  }
-  if (node.rtt_us != 0) {
-    out.rtt_seconds = static_cast<double>(node.rtt_us) / 1e6;
-  }
-  out.last_error = node.last_error;
-  return out;
-}
-
-std::string listener_note(const config::Listener& listener) {
-  if (listener.strong) {
-    return "strong reads";
-  }
-  return listener.reads ? std::string("reads: ") + config::to_string(*listener.reads) : "";
-}
-
 }  // namespace
 
 const char* version() {
@@ -110,19 +72,24 @@ const char* version() {
 }
 
 struct Application::Impl {
-  Impl(config::Config configuration, config::Policy policy)
+  Impl(config::Config configuration, config::Policy rules, const std::string& policy_text)
       : config(std::move(configuration)),
         shared(config),
         registry({PANNIER_VERSION, PANNIER_REVISION, __VERSION__}),
         signals(io, SIGTERM, SIGINT),
+        hangups(io, SIGHUP),
         drain_timer(io),
         prober(io, config, shared.recent_writes, [this](const route::TopologyPtr& topology) {
           publish(topology);
         }) {
-    shared.rules = policy::compile(std::move(policy));
-    shared.remember_writes =
-        reads_from_replicas(config) || shared.rules->any_reads || shared.rules->any_cache;
-    if (shared.rules->any_shadow) {
+    const bool has_policy = !config.policy.empty();
+    shared.rules =
+        policy::compile(std::move(rules),
+                        nullptr,
+                        has_policy ? policy::Origin{1, hash_of(policy_text)} : policy::Origin{});
+    // A policy may come to need them while writes are in flight.
+    shared.remember_writes = reads_from_replicas(config) || has_policy;
+    if (has_policy) {
       shared.shadow = std::make_unique<cache::NearCache>(config.near_cache);
     }
     shared.version = fmt::format("pannier {}", PANNIER_VERSION);
@@ -145,14 +112,52 @@ struct Application::Impl {
     registry.set_command_names(std::move(names));
     registry.set_facts({config.memory, config.maxclients, false, "", ""});
     registry.set_classes(proxy::class_facts(*shared.rules));
+    if (has_policy) {
+      watch_policy();
+    }
     registry.set_near_cache_source([this](std::size_t classes) {
       return proxy::near_cache_state(shared, classes, base::Clock::now());
     });
+        [this] { return proxy::rules_state(shared.rule_state, base::Clock::now()); });
   }
 
-  void warn_of_large_values() const {
+  void watch_policy() {
+    PolicyWatcher::Hooks hooks;
+    hooks.swap = [this](const auto& rules, const auto& dropped, std::function<void()> done) {
+      swap.begin(rules, dropped, [this, rules, done = std::move(done)] {
+        registry.set_classes(proxy::class_facts(*rules));
+        warn_of_large_values(*rules);
+        done();
+      });
+    };
+    hooks.publish = [this](const metrics::PolicyState& state) {
+      shared.policy_status.set(state);
+      registry.set_policy(state);
+    };
+    policy = std::make_unique<PolicyWatcher>(io, config.policy, shared.rules, std::move(hooks));
+  }
+
+  void reload(const char* reason, const ReloadDone& done) {
+    if (policy) {
+      policy->reload(reason, done);
+    } else {
+      done({false, "there is nothing to reload: pannier.yaml names no `policy`"});
+    }
+  }
+
+  void wait_for_hangup() {
+    hangups.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) {
+        reload("SIGHUP",
+               [](const ReloadAnswer& answer) { log_info("app", "SIGHUP: {}", answer.text); });
+        wait_for_hangup();
+      }
+    });
+  }
+
+  void warn_of_large_values(const policy::Rules& rules) const {
     const std::size_t largest = shared.near_cache.largest_reply();
-    for (const config::PolicyClass& each : shared.rules->policy.classes) {
+    for (const config::PolicyClass& each : rules.policy.classes) {
       if (each.cache && each.cache->max_value > largest) {
         log_warn("app",
                  "class {}: max_value {} is more than this near cache of {} keeps of one value, "
@@ -267,6 +272,10 @@ struct Application::Impl {
       begin_drain(kDrainGrace);
     };
     sources.set_log_level = base::set_log_level;
+    sources.reload = [this](const std::function<void(bool, std::string)>& done) {
+      reload("POST /reload",
+             [done](const ReloadAnswer& answer) { done(answer.good, answer.text); });
+    };
     sources.bypass = [this](std::string_view period) {
       return bypass(period);
     };
@@ -312,22 +321,10 @@ struct Application::Impl {
         if (worker + 1 < workers.size()) {
           collect_hot_keys(worker + 1, most, all, done);
         } else {
-          done(view_of(proxy::merge_hot_keys(std::move(all), most)));
+          done(view_of(proxy::merge_hot_keys(std::move(all), most), config.admin.show_keys));
         }
       });
     });
-  }
-
-  [[nodiscard]] std::vector<admin::HotKeyView> view_of(const HotKeys& keys) const {
-    std::vector<admin::HotKeyView> out;
-    for (const cache::HotKeys::Entry& each : keys) {
-      out.push_back({config.admin.show_keys ? each.key : proxy::hidden_key(each.key),
-                     each.per_second,
-                     each.count,
-                     each.error,
-                     each.bytes});
-    }
-    return out;
   }
 
   [[nodiscard]] admin::Readiness readiness() const {
@@ -437,9 +434,12 @@ struct Application::Impl {
   metrics::Registry registry;
   boost::asio::io_context io{1};
   boost::asio::signal_set signals;
+  boost::asio::signal_set hangups;
   boost::asio::steady_timer drain_timer;
   upstream::Prober prober;
   std::vector<std::unique_ptr<proxy::Worker>> workers;
+  RulesSwap swap{io, shared, workers};
+  std::unique_ptr<PolicyWatcher> policy;  // null: pannier.yaml names none
   std::unique_ptr<LoopCheck> loops;
   std::unique_ptr<admin::HttpServer> probe;
   std::unique_ptr<admin::HttpServer> admin;
@@ -449,8 +449,10 @@ struct Application::Impl {
   std::size_t workers_to_drain = 0;
 };
 
-Application::Application(config::Config config, config::Policy policy)
-    : impl_(std::make_unique<Impl>(std::move(config), std::move(policy))) {}
+Application::Application(config::Config config,
+                         config::Policy policy,
+                         const std::string& policy_text)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(policy), policy_text)) {}
 
 Application::~Application() = default;
 
@@ -472,11 +474,15 @@ int Application::run() {
   for (const std::string& line : config::describe(impl.config)) {
     log_info("app", "{}", line);
   }
-  impl.warn_of_large_values();
+  impl.warn_of_large_values(*impl.shared.rules);
+  if (impl.policy) {
+    impl.policy->start();
+  }
   net::find_zone(impl.io, impl.config, [&impl](std::string zone, const std::string&) {
     impl.prober.set_own_zone(std::move(zone));
   });
   impl.wait_for_signal();
+  impl.wait_for_hangup();
   impl.io.run();
   impl.stop_workers();
   base::flush_log();

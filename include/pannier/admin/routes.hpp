@@ -57,6 +57,9 @@ struct AdminSources {
   std::function<void()> refresh;  // ask the nodes again
   std::function<void()> drain;    // as SIGTERM
   std::function<void(base::LogLevel)> set_log_level;
+  // Looks at the policy's file again; answers on the control thread, with all faults if there are
+  // any.
+  std::function<void(std::function<void(bool good, std::string text)> done)> reload;
   // For a period ("10m") or "off"; false: it is neither, or too long.
   std::function<bool(std::string_view period)> bypass;
   // Answers on the control thread how many kept replies were removed.
@@ -66,10 +69,11 @@ struct AdminSources {
   std::function<void(std::size_t most, std::function<void(std::vector<HotKeyView>)> done)> hot_keys;
 };
 
-// GET /, /topology, /stats, /config, /hotkeys?count=N; POST /refresh, /drain,
-// /log-level?level=LEVEL, /bypass?for=PERIOD|off, /invalidate (keys, one per line). A POST needs
-// the header `X-Pannier: 1`, so that no web page can send one. With a token everything needs it;
-// without one the Host header must name this machine (a page that rebinds its DNS name does not).
+// GET /, /topology, /stats, /config, /hotkeys?count=N; POST /refresh, /drain, /reload (422: the
+// policy's file has faults, the old policy stays), /log-level?level=LEVEL, /bypass?for=PERIOD|off,
+// /invalidate (keys, one per line). A POST needs the header `X-Pannier: 1`, so that no web page can
+// send one. With a token everything needs it; without one the Host header must name this machine (a
+// page that rebinds its DNS name does not).
 [[nodiscard]] RouteTable admin_routes(AdminSources sources);
 
 }  // namespace pannier::admin

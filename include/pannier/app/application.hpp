@@ -19,7 +19,8 @@ inline constexpr int kExitUsage = 2;   // bad options or configuration
 // caller's. Made once per process.
 class Application {
  public:
-  Application(config::Config config, config::Policy policy);
+  // `policy_text`: the file that the policy was made of; empty without one.
+  Application(config::Config config, config::Policy policy, const std::string& policy_text);
   ~Application();
   Application(const Application&) = delete;
   Application& operator=(const Application&) = delete;
