@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdlib>
 #include <deque>
 #include <functional>
@@ -144,7 +145,11 @@ class Driver {
     post([time](HistoryChecker& checker) { checker.disturb_until(Clock::now() + time); });
   }
 
-  [[nodiscard]] bool is_over() const { return over_; }
+  // Returns at that time, or when it has stopped by itself: true.
+  bool wait_for_end(Clock::time_point until) const {
+    std::unique_lock lock(mutex_);
+    return ended_.wait_until(lock, until, [this] { return over_; });
+  }
 
   // When it has stopped.
   [[nodiscard]] const std::string& failure() const { return failure_; }
@@ -177,6 +182,7 @@ class Driver {
       const std::lock_guard lock(mutex_);
       over_ = true;
     }
+    ended_.notify_all();
     run_posted();
   }
 
@@ -222,8 +228,9 @@ class Driver {
   std::deque<HistoryClient> clients_;
   std::string failure_;
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> over_{false};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable ended_;
+  bool over_ = false;  // under mutex_, as the next
   std::vector<std::function<void()>> posted_;
   std::thread thread_;
 };
@@ -292,14 +299,8 @@ class Faults {
     driver_.post([](HistoryChecker& checker) { checker.end_loss(); });
   }
 
-  // Until then, or until the driver has seen enough.
-  void rest_until(Clock::time_point until) const {
-    while (Clock::now() < until && !driver_.is_over()) {
-      std::this_thread::sleep_for(10ms);
-    }
-  }
-
-  void rest(milliseconds time) const { rest_until(Clock::now() + time); }
+  // So long, or until the driver has seen enough: true.
+  bool rest(milliseconds time) const { return driver_.wait_for_end(Clock::now() + time); }
 
   int any(int from, int to) { return std::uniform_int_distribution<int>(from, to)(random_); }
 
@@ -341,7 +342,7 @@ class Faults {
   std::minstd_rand random_;
 };
 
-void run_faults(Faults& faults, Fleet& fleet, const Driver& driver, milliseconds length) {
+void run_faults(Faults& faults, Fleet& fleet, milliseconds length) {
   const auto start = Clock::now();
   const std::vector<std::pair<int, std::function<void()>>> large{
       {20,
@@ -362,13 +363,14 @@ void run_faults(Faults& faults, Fleet& fleet, const Driver& driver, milliseconds
        }},
   };
   std::size_t next = 0;
-  while (Clock::now() < start + length && !driver.is_over()) {
+  bool over = false;
+  while (!over && Clock::now() < start + length) {
     if (next < large.size() && Clock::now() > start + length * large[next].first / 100) {
       large[next++].second();
-      faults.rest(2s);
+      over = faults.rest(2s);
     } else {
       faults.small();
-      faults.rest(milliseconds(faults.any(2500, 4500)));
+      over = faults.rest(milliseconds(faults.any(2500, 4500)));
     }
   }
 }
@@ -392,7 +394,7 @@ TEST_CASE("history: what two Panniers show of keys that many write", "[proxy]") 
   REQUIRE(wait_until([&] { return fleet.is_settled(); }));
   Driver driver(fleet, seed);
   Faults faults(fleet, driver, seed);
-  run_faults(faults, fleet, driver, length);
+  run_faults(faults, fleet, length);
   driver.stop();
   CHECK(driver.failure() == std::string());  // NOLINT(readability-container-size-empty): shows it
 

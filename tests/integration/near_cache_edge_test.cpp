@@ -17,22 +17,6 @@ constexpr const char* kOk = "+OK\r\n";
 constexpr const char* kA = "product:a";
 constexpr const char* kB = "product:b";
 
-// `a` and `b` are kept as v1, while the server has v2 and tells nobody.
-struct Kept {
-  explicit Kept(ScriptedRig& rig) : client(rig.connect()), other(rig.connect()) {
-    for (const char* name : {"a", "b"}) {
-      rig.server.set(rig.key(name), "v1");
-      rig.keep(client, name);
-      rig.server.set(rig.key(name), "v2");
-    }
-    CHECK(other.call({"GET", kA}) == bulk("v1"));
-    CHECK(other.call({"GET", kB}) == bulk("v1"));
-  }
-
-  RawClient client;
-  RawClient other;
-};
-
 }  // namespace
 
 TEST_CASE("near cache: nobody joins a read that has been under way for 50 ms") {
@@ -54,8 +38,7 @@ TEST_CASE("near cache: nobody joins a read that has been under way for 50 ms") {
 TEST_CASE("near cache: a server that stands still is asked little, and all get their answer") {
   CacheRig rig;
   RawClient first = rig.connect();
-  rig.foreign({"SET", kA, "v1"});
-  rig.keep(first, "a");
+  rig.keep(first, "a", "v1");
   rig.foreign({"SET", kA, "v2"});
   const std::size_t before = rig.asked({"GET", kA});
   std::vector<RawClient> clients;
@@ -167,8 +150,7 @@ TEST_CASE("near cache: while a command blocks on a key the key is not kept") {
   CacheRig rig;
   RawClient blocked = rig.connect();
   RawClient client = rig.connect();
-  rig.foreign({"SET", kB, "v"});
-  rig.keep(client, "b");
+  rig.keep(client, "b", "v");
   blocked.ask({"BLPOP", kA, "0"});
   rig.server.wait_for_info("blocked_clients", "1");
   CHECK(client.call({"LLEN", kA}) == ":0\r\n");

@@ -105,8 +105,7 @@ TEST_CASE("near cache case 51: the retry is lost too: all are told, nobody asks 
 TEST_CASE("near cache case 52: one read per db and encoding, each client in its own") {
   CacheRig rig;
   RawClient client = rig.connect();
-  rig.foreign({"SET", rig.key("other"), "o"});
-  rig.keep(client, "other");
+  rig.keep(client, "other", "o");
   for (const char* db : {"0", "1"}) {
     rig.foreign({"SELECT", db});
     rig.foreign({"HSET", rig.key("hash"), "db", db});
@@ -159,8 +158,7 @@ TEST_CASE("near cache case 52: what one encoding has kept serves the other where
   RawClient old = rig.connect();
   RawClient modern = rig.connect();
   CHECK(modern.call({"HELLO", "3"}).starts_with("%"));
-  rig.foreign({"SET", rig.key("1"), "v1"});
-  rig.keep(old, "1");
+  rig.keep(old, "1", "v1");
   const std::size_t reads = rig.asked({"GET", rig.key("1")});
   CHECK(modern.call({"GET", rig.key("1")}) == bulk("v1"));
   CHECK(rig.asked({"GET", rig.key("1")}) == reads);
@@ -234,8 +232,7 @@ TEST_CASE("near cache case 53: a client that does not read what memory has for i
   const std::string after(kSize, 'b');
   RawClient client = rig.connect();
   RawClient slow = rig.connect();
-  rig.foreign({"SET", rig.key("1"), before});
-  rig.keep(client, "1");
+  rig.keep(client, "1", before);
   const std::size_t resident = rig.pannier.resident_bytes();
   std::string requests;
   for (std::size_t i = 0; i < kReads; ++i) {
@@ -341,8 +338,7 @@ TEST_CASE("near cache: keys of no bytes, of any bytes and of 1 MB") {
   RawClient client = rig.connect();
   const std::string binary("\0\r\n*1\xff", 6);
   const std::string huge(1024UL * 1024, 'k');
-  rig.foreign({"SET", rig.key("1"), "v"});
-  rig.keep(client, "1");
+  rig.keep(client, "1", "v");
   for (const std::string& key : {std::string(), binary, huge}) {
     for (const char* value : {"v1", "v2", "v3"}) {
       rig.foreign({"SET", key, value});

@@ -17,12 +17,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kNil = "$-1\r\n";
 
-CacheOptions with(std::string cache) {
-  CacheOptions options;
-  options.cache = std::move(cache);
-  return options;
-}
-
 // Reads the key once, then as long as memory answers; every answer must be `reply`. What is served
 // must be so for less than `life`, and read anew not before it.
 void check_life(ScriptedRig& rig, const std::string& key, std::chrono::milliseconds life) {
@@ -63,8 +57,7 @@ TEST_CASE("near cache case 40: on a real server, whose key expires between two l
   CAPTURE(to_string(way));
   CacheRig rig(way);
   RawClient client = rig.connect();
-  rig.foreign({"SET", rig.key("other"), "o"});
-  rig.keep(client, "other");
+  rig.keep(client, "other", "o");
   for (int i = 0; i < 10; ++i) {
     const auto before = Clock::now();
     rig.foreign({"SET", rig.key("1"), "v1", "PX", "100"});
@@ -267,8 +260,7 @@ TEST_CASE(
 TEST_CASE("near cache case 46: stale_if_error ends, and without it there is none") {
   CacheRig rig(Way::Broadcast, with("ttl: 100ms, jitter: 0%, stale_if_error: 1s"));
   RawClient client = rig.connect();
-  rig.foreign({"SET", rig.key("1"), "v1"});
-  rig.keep(client, "1");
+  rig.keep(client, "1", "v1");
   const auto read = Clock::now();
   rig.server.kill();
   REQUIRE(wait_until([&] { return client.call({"GET", rig.key("1")}).starts_with("-UPSTREAM"); }));
@@ -302,8 +294,7 @@ TEST_CASE("near cache case 47: what is absent is kept as such, and a foreign SET
 TEST_CASE("near cache case 47: without `negative` what is absent is read every time") {
   CacheRig rig;
   RawClient client = rig.connect();
-  rig.foreign({"SET", rig.key("other"), "o"});
-  rig.keep(client, "other");
+  rig.keep(client, "other", "o");
   for (std::size_t i = 1; i <= 5; ++i) {
     CHECK(client.call({"GET", rig.key("1")}) == kNil);
     CHECK(rig.asked({"GET", rig.key("1")}) == i);

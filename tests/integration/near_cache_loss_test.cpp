@@ -56,8 +56,7 @@ TEST_CASE("near cache case 16: a write whose connection is reset: its key is gon
   RawClient client = rig.connect();
   RawClient other = rig.connect();
   const std::string key = rig.key("1");
-  rig.server.set(key, "v1");
-  rig.keep(client, "1");
+  rig.keep(client, "1", "v1");
   const std::size_t before = rig.asked({"GET", key});
   rig.server.hold({"SET", key});
   client.ask({"SET", key, "v2"});
@@ -182,8 +181,7 @@ TEST_CASE("near cache case 27: tracking-redir-broken on a lane drops what it has
   RawClient client = rig.connect();
   REQUIRE(client.call({"HELLO", "3"}).starts_with("%"));
   const std::string key = rig.key("1");
-  rig.server.set(key, "v1");
-  rig.keep(client, "1");
+  rig.keep(client, "1", "v1");
   rig.server.forget_requests();
   settle(client);
   const int lane = rig.server.requests().back().connection;
@@ -201,8 +199,7 @@ TEST_CASE("near cache: a lane is closed: the server has forgotten what was read 
   CacheRig rig(way);
   RawClient client = rig.connect();
   const std::string key = rig.key("1");
-  rig.foreign({"SET", key, "v1"});
-  rig.keep(client, "1");
+  rig.keep(client, "1", "v1");
   // All but the one that hears of changes, which goes on hearing.
   static_cast<void>(client.call({"STRLEN", key}));
   std::string lane;

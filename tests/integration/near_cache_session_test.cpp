@@ -18,26 +18,12 @@ constexpr const char* kA = "product:a";
 constexpr const char* kB = "product:b";
 constexpr const char* kC = "product:c";
 
-CacheOptions with(std::string cache) {
-  CacheOptions options;
-  options.cache = std::move(cache);
-  return options;
-}
-
-// `a` is kept as v1, while the server has v2 and has not told.
-void keep_old(ScriptedRig& rig, RawClient& client) {
-  rig.server.set(kA, "v1");
-  rig.keep(client, "a");
-  rig.server.set(kA, "v2");
-  REQUIRE(client.call({"GET", kA}) == bulk("v1"));
-}
-
 }  // namespace
 
 TEST_CASE("near cache: PANNIER BYPASS ON and OFF") {
   ScriptedRig rig;
   RawClient client = rig.connect();
-  keep_old(rig, client);
+  rig.keep_old(client, "a");
   CHECK(client.call({"PANNIER", "BYPASS", "ON", "10m"}) == kOk);
   std::size_t reads = rig.asked({"GET", kA});
   for (int i = 0; i < 3; ++i) {
@@ -97,7 +83,7 @@ TEST_CASE("near cache: a bypass ends by itself, and nonsense is refused") {
 TEST_CASE("near cache: PANNIER INVALIDATE removes the keys and says how many replies") {
   ScriptedRig rig;
   RawClient client = rig.connect();
-  keep_old(rig, client);
+  rig.keep_old(client, "a");
   CHECK(client.call({"STRLEN", kA}) == ":2\r\n");
   settle(client);
   CHECK(client.call({"PANNIER", "INVALIDATE", kA, "unknown"}) == ":2\r\n");
@@ -126,7 +112,7 @@ TEST_CASE("near cache: a strong listener is not served from memory and joins nob
   ScriptedRig rig(Way::Broadcast, options);
   RawClient client = rig.connect();
   RawClient strong((rig.pannier.directory() / "strong.sock").string());
-  keep_old(rig, client);
+  rig.keep_old(client, "a");
   std::size_t reads = rig.asked({"GET", kA});
   for (int i = 0; i < 3; ++i) {
     CHECK(strong.call({"GET", kA}) == bulk("v2"));
@@ -148,8 +134,7 @@ TEST_CASE("near cache: a session in MULTI, WATCH or TRACKING reads past memory")
   CacheRig rig;
   RawClient client = rig.connect();
   RawClient own = rig.connect();
-  rig.foreign({"SET", kA, "v1"});
-  rig.keep(client, "a");
+  rig.keep(client, "a", "v1");
   std::size_t reads = rig.asked({"GET", kA});
   CHECK(own.call({"WATCH", kA}) == kOk);
   CHECK(own.call({"GET", kA}) == bulk("v1"));
@@ -176,7 +161,7 @@ TEST_CASE("near cache: a session in MULTI, WATCH or TRACKING reads past memory")
 TEST_CASE("near cache: what EXEC shows is not followed by an older value") {
   ScriptedRig rig;
   RawClient client = rig.connect();
-  keep_old(rig, client);
+  rig.keep_old(client, "a");
   rig.server.say({"MULTI"}, kOk);
   rig.server.say({"EXEC"}, "*1\r\n" + bulk("v2"));
   CHECK(client.call({"MULTI"}) == kOk);
@@ -249,13 +234,12 @@ TEST_CASE("near cache: MGET goes upstream for other keys, other classes and with
 TEST_CASE("near cache: what MGET has shown is not followed by an older value, nor kept if doomed") {
   ScriptedRig rig(Way::Broadcast, with("ttl: 60s, mget: true"));
   RawClient client = rig.connect();
-  keep_old(rig, client);
+  rig.keep_old(client, "a");
   rig.server.say({"MGET", kA, kC}, "*2\r\n" + bulk("v2") + bulk("c"));
   CHECK(client.call({"MGET", kA, kC}) == "*2\r\n" + bulk("v2") + bulk("c"));
   CHECK(client.call({"GET", kA}) == bulk("v2"));
   // In one packet, too.
-  rig.server.set(kB, "v1");
-  rig.keep(client, "b");
+  rig.keep(client, "b", "v1");
   rig.server.set(kB, "v2");
   rig.server.say({"MGET", kB, "product:d"}, "*2\r\n" + bulk("v2") + bulk("d"));
   client.send(request({"MGET", kB, "product:d"}) + request({"GET", kB}));

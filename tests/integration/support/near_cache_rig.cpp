@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <stdexcept>
+#include <utility>
 
 namespace pannier::test {
 
@@ -56,6 +57,12 @@ const char* to_string(Way way) {
   return "redirect";
 }
 
+CacheOptions with(std::string cache) {
+  CacheOptions out;
+  out.cache = std::move(cache);
+  return out;
+}
+
 std::string key_prefix(Way way) {
   return way == Way::PerKey ? "p:" : "product:";
 }
@@ -95,6 +102,11 @@ void CacheRig::keep(RawClient& client, const std::string& name) {
   keep_key(client, key(name), [&] { return asked({"GET", key(name)}); });
 }
 
+void CacheRig::keep(RawClient& client, const std::string& name, const std::string& value) {
+  foreign({"SET", key(name), value});
+  keep(client, name);
+}
+
 ScriptedRig::ScriptedRig(Way of, const CacheOptions& options)
     : way(of),
       server(of != Way::Redirect),
@@ -124,6 +136,19 @@ void ScriptedRig::keep(RawClient& client, const std::string& name) {
   keep_key(client, key(name), [&] { return asked({"GET", key(name)}); });
 }
 
+void ScriptedRig::keep(RawClient& client, const std::string& name, std::string_view value) {
+  server.set(key(name), value);
+  keep(client, name);
+}
+
+void ScriptedRig::keep_old(RawClient& client, const std::string& name) {
+  keep(client, name, "v1");
+  server.set(key(name), "v2");
+  if (client.call({"GET", key(name)}) != bulk("v1")) {
+    throw std::runtime_error(key(name) + " is not kept");
+  }
+}
+
 bool ScriptedRig::is_coherent() const {
   return rung_is(pannier, way == Way::Redirect ? "redirect" : "resp3");
 }
@@ -138,6 +163,11 @@ void ScriptedRig::wait_until_incoherent() const {
   if (!wait_until([this] { return rung_is(pannier, "none"); })) {
     throw std::runtime_error("Pannier still trusts that it hears of changes");
   }
+}
+
+Kept::Kept(ScriptedRig& rig) : client(rig.connect()), other(rig.connect()) {
+  rig.keep_old(client, "a");
+  rig.keep_old(client, "b");
 }
 
 Frozen::Frozen(const PannierProcess& pannier) : pannier_(pannier) {

@@ -33,6 +33,9 @@ struct CacheOptions {
   std::vector<std::string> listeners;
 };
 
+// Nothing but this of `cache: { ... }`.
+[[nodiscard]] CacheOptions with(std::string cache);
+
 // "product:" or "p:".
 [[nodiscard]] std::string key_prefix(Way way);
 // What PannierProcess wants to know. The class is called "product".
@@ -60,6 +63,8 @@ class CacheRig {
   std::string foreign(const Words& words);
   // Reads the key until it is kept: then the next read of it makes no upstream read.
   void keep(RawClient& client, const std::string& name);
+  // With a new value, which somebody else sets.
+  void keep(RawClient& client, const std::string& name, const std::string& value);
 
   // So often was this asked of the server.
   [[nodiscard]] std::size_t asked(const Words& words) { return watch.count(words); }
@@ -85,6 +90,9 @@ class ScriptedRig {
   // Two sessions that use different lanes.
   [[nodiscard]] std::vector<RawClient> connect_apart();
   void keep(RawClient& client, const std::string& name);
+  void keep(RawClient& client, const std::string& name, std::string_view value);
+  // Then it is kept as v1, while the server has v2 and tells nobody.
+  void keep_old(RawClient& client, const std::string& name);
 
   [[nodiscard]] std::size_t asked(const Words& words) const { return server.count(words); }
 
@@ -99,6 +107,14 @@ class ScriptedRig {
 
  private:
   std::vector<RawClient> idle_;  // sessions that are open so that others are on other lanes
+};
+
+// The keys `a` and `b`, kept as v1, while the server has v2 and tells nobody.
+struct Kept {
+  explicit Kept(ScriptedRig& rig);
+
+  RawClient client;
+  RawClient other;
 };
 
 // Stops a Pannier as long as it lives: what is sent meanwhile is seen at once afterwards.
