@@ -118,6 +118,8 @@ struct Application::Impl {
     registry.set_near_cache_source([this](std::size_t classes) {
       return proxy::near_cache_state(shared, classes, base::Clock::now());
     });
+    registry.set_rules_source(
+        [this] { return proxy::rules_state(shared.rule_state, base::Clock::now()); });
   }
 
   void watch_policy() {

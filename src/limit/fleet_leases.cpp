@@ -159,7 +159,7 @@ void FleetLeases::settle(Bucket& bucket, bool failed, std::vector<Settled>& sett
     Waiter& waiter = waiters_[static_cast<std::size_t>(bucket.first)];
     const bool paid = !failed && pay(bucket, waiter.quantity);
     bucket.backlog += paid ? 0 : waiter.quantity;
-    settled.push_back({waiter.name, waiter.quantity, paid});
+    settled.push_back({bucket.key, waiter.name, waiter.quantity, paid});
     const std::int32_t next = waiter.next;
     waiter.next = free_waiter_;
     free_waiter_ = bucket.first;

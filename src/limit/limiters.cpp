@@ -36,6 +36,10 @@ std::int64_t unit_of(std::uint64_t key) {
 
 }  // namespace
 
+std::uint64_t Limit::bucket(std::uint64_t subject) const {
+  return key_of(identity_, subject, false);
+}
+
 void Limiters::FreeMemory::operator()(void* memory) const {
   std::free(memory);
 }

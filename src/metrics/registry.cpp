@@ -69,6 +69,7 @@ struct Registry::Impl final : prometheus::Collectable {
     Snapshot out;
     out.process = read_process_stats();
     out.near_cache = ask_near_cache();
+    out.rules = ask_rules();
     const std::lock_guard lock(mutex);
     out.build = build;
     out.facts = facts;
@@ -78,6 +79,8 @@ struct Registry::Impl final : prometheus::Collectable {
     out.workers = workers.size();
     out.totals = sum(workers, command_names, nodes.size());
     out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
+    out.totals.limits = sum_limits(workers, out.rules.limits);
+    out.totals.denials = sum_denials(workers, out.rules.denials);
     return out;
   }
 
@@ -91,6 +94,16 @@ struct Registry::Impl final : prometheus::Collectable {
       count = classes.size();
     }
     return ask ? ask(count) : NearCacheState{};
+  }
+
+  // Not under the lock either.
+  [[nodiscard]] RulesState ask_rules() const {
+    std::function<RulesState()> ask;
+    {
+      const std::lock_guard lock(mutex);
+      ask = rules;
+    }
+    return ask ? ask() : RulesState{};
   }
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
@@ -122,6 +135,7 @@ struct Registry::Impl final : prometheus::Collectable {
   std::vector<ClassFacts> classes;
   PolicyState policy;
   std::function<NearCacheState(std::size_t)> near_cache;
+  std::function<RulesState()> rules;
 };
 
 Registry::Registry(BuildInfo build) : impl_(std::make_unique<Impl>(std::move(build))) {}
@@ -169,6 +183,11 @@ void Registry::set_policy(PolicyState policy) {
 void Registry::set_near_cache_source(std::function<NearCacheState(std::size_t)> source) {
   const std::lock_guard lock(impl_->mutex);
   impl_->near_cache = std::move(source);
+}
+
+void Registry::set_rules_source(std::function<RulesState()> source) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->rules = std::move(source);
 }
 
 Snapshot Registry::snapshot() const {

@@ -20,11 +20,12 @@ constexpr std::array<std::string_view, 9> kCloseReasons{"client",
                                                         "output_limit",
                                                         "killed",
                                                         "drain"};
-constexpr std::array<std::string_view, 5> kRefusals{
-    "not_sent", "may_have_run", "denied", "pinned_wait", "auth"};
+constexpr std::array<std::string_view, 6> kRefusals{
+    "not_sent", "may_have_run", "denied", "pinned_wait", "auth", "throttled"};
 constexpr std::array<std::string_view, 2> kPinnedStates{"idle", "used"};
 constexpr std::array<std::string_view, 6> kMisses{
     "absent", "unproven", "bypass", "strong", "write_busy", "uncachable"};
+constexpr std::array<std::string_view, 2> kActing{"observe", "enforce"};
 constexpr std::array<std::string_view, 5> kLeaseEnds{
     "filled", "timed_out", "pipelined", "passed", "no_wait"};
 constexpr std::array<std::string_view, 3> kReloadResults{"changed", "unchanged", "failed"};
@@ -33,6 +34,7 @@ static_assert(kCloseReasons.size() == static_cast<std::size_t>(CloseReason::kCou
 static_assert(kReloadResults.size() == static_cast<std::size_t>(ReloadResult::kCount));
 static_assert(kRefusals.size() == static_cast<std::size_t>(Refusal::kCount));
 static_assert(kPinnedStates.size() == static_cast<std::size_t>(PinnedState::kCount));
+static_assert(kActing.size() == static_cast<std::size_t>(Acting::kCount));
 static_assert(kMisses.size() == static_cast<std::size_t>(Miss::kCount));
 static_assert(kLeaseEnds.size() == static_cast<std::size_t>(LeaseEnd::kCount));
 
@@ -86,6 +88,7 @@ void add_worker(Totals& total, const WorkerMetrics& source) {
   total.auth_ignored += source.auth_ignored.value();
   add_histogram(total.invalidation_lag, source.invalidation_lag);
   add_histogram(total.observed_stale_age, source.observed_stale_age);
+  total.limit_tokens_wasted += source.limit_tokens_wasted.value();
   total.invalidated_keys += source.invalidated_keys.value();
   for (std::size_t i = 0; i < total.nodes.size(); ++i) {
     add_node(total.nodes[i], source.nodes[i]);
@@ -181,6 +184,38 @@ std::vector<ClassTotals> sum_classes(std::span<const WorkerMetrics* const> worke
   return out;
 }
 
+std::vector<LimitTotals> sum_limits(std::span<const WorkerMetrics* const> workers,
+                                    std::span<const std::string> names) {
+  std::vector<LimitTotals> out;
+  for (std::size_t place = 0; place < std::min(names.size(), kMaxRules); ++place) {
+    LimitTotals& total = out.emplace_back();
+    total.name = names[place];
+    for (const auto* worker : workers) {
+      const LimitMetrics& source = worker->limits[place];
+      add_all(total.admitted, source.admitted);
+      add_all(total.refused, source.refused);
+      total.asks += source.asks.value();
+      total.leased += source.leased.value();
+      total.waits += source.waits.value();
+      total.errors += source.errors.value();
+    }
+  }
+  return out;
+}
+
+std::vector<DenialTotals> sum_denials(std::span<const WorkerMetrics* const> workers,
+                                      std::span<const std::string> names) {
+  std::vector<DenialTotals> out;
+  for (std::size_t place = 0; place < std::min(names.size(), kMaxRules); ++place) {
+    DenialTotals& total = out.emplace_back();
+    total.name = names[place];
+    for (const auto* worker : workers) {
+      add_all(total.denied, worker->denials[place].denied);
+    }
+  }
+  return out;
+}
+
 std::uint64_t ClassTotals::all_misses() const {
   return std::accumulate(misses.begin(), misses.end(), std::uint64_t{0});
 }
@@ -218,6 +253,10 @@ std::string_view label_of(Refusal refusal) {
 
 std::string_view label_of(PinnedState state) {
   return kPinnedStates.at(static_cast<std::size_t>(state));
+}
+
+std::string_view label_of(Acting acting) {
+  return kActing.at(static_cast<std::size_t>(acting));
 }
 
 std::string_view label_of(Miss reason) {

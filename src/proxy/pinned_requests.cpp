@@ -2,6 +2,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "introspection.hpp"
+#include "policy_stage.hpp"
 #include "request_handler.hpp"
 #include "throttle.hpp"
 
@@ -80,6 +81,7 @@ bool answer_after_loss(Context& context, Session& session, const CommandSpec& ro
     return false;
   }
   if (row.name == "exec" || row.name == "discard") {
+    end_charges(context, session, row.name == "exec" && pinned.must_abort);
     pinned.lost = pinned.refused = pinned.multi = pinned.must_abort = false;
     session.state.in_multi = false;
     pinned.written.clear();
@@ -268,6 +270,9 @@ bool prepare(Context& context, Session& session, std::size_t count, Outgoing& ou
   if (is_throttle(row)) {
     prepare_throttle(context, *pinned.connection, out);
   } else if (row.handling == Handling::Transaction) {
+    if (row.name == "exec" || row.name == "discard") {
+      end_charges(context, session, row.name == "exec" && pinned.must_abort);
+    }
     prepare_transaction(session, count, out);
   } else if (pinned.multi) {
     if (row.name == "select") {
@@ -311,6 +316,11 @@ const CommandSpec* large_row(const Session& session, std::span<const std::string
 
 void fail_transaction(Session& session) {
   session.pinned.must_abort = true;
+}
+
+void refuse_multi(Session& session) {
+  PinnedState& pinned = session.pinned;
+  pinned.refused = pinned.lost = pinned.multi = session.state.in_multi = true;
 }
 
 bool needs_pinned(const Session& session,
@@ -361,8 +371,7 @@ Step handle_pinned(Context& context,
     const Step step = take_pinned(context, session, uses_multi_reserve(row));
     if (step == Step::Wait || session.pinned.connection == nullptr) {
       if (step == Step::Done && row.name == "multi") {
-        PinnedState& pinned = session.pinned;
-        pinned.refused = pinned.lost = pinned.multi = session.state.in_multi = true;
+        refuse_multi(session);
       }
       return step;
     }
@@ -427,11 +436,8 @@ Step start_upload(Context& context,
 
 }  // namespace
 
-Step begin_upload(Context& context,
-                  Session& session,
-                  std::span<const std::string_view> head,
-                  std::size_t announced_arguments) {
-  const CommandSpec* row = large_row(session, head);
+Step begin_upload(Context& context, Session& session, const LargeRequest& request) {
+  const CommandSpec* row = large_row(session, request.head);
   if (row == nullptr) {
     session.close_after_replies(metrics::CloseReason::Protocol);
     return answer_error(
@@ -441,9 +447,16 @@ Step begin_upload(Context& context,
     return Step::Wait;
   }
   enter_reply_mode(session);
-  const Step step = start_upload(context, session, *row, head, announced_arguments);
+  const Passage passage = ask_rules(
+      context, session, {*row, request.head, request.bytes, request.announced, request.unfinished});
+  if (passage == Passage::Waits) {
+    return Step::Wait;
+  }
+  const Step step = passage == Passage::Refused
+                        ? drop_upload(session)
+                        : start_upload(context, session, *row, request.head, request.announced);
   if (step == Step::Done) {
-    note_handled(context, session, *row, head);
+    note_handled(context, session, *row, request.head);
   }
   return step;
 }

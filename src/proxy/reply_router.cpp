@@ -4,6 +4,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "cached_reads.hpp"
+#include "fleet_limits.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
 #include "throttle.hpp"
@@ -81,7 +82,8 @@ void ReplyRouter::route(upstream::Connection& connection,
                         char type,
                         bool last) {
   upstream::Slot& slot = context_->runtime.slots[index];
-  if (slot.purpose == upstream::Purpose::Throttle &&
+  const bool is_ask = slot.purpose == upstream::Purpose::Limit;
+  if ((slot.purpose == upstream::Purpose::Throttle || is_ask) &&
       send_with_script(*context_, connection, index, bytes)) {
     return;
   }
@@ -90,6 +92,12 @@ void ReplyRouter::route(upstream::Connection& connection,
     settle(connection, index);
   }
   if (slot.fate == upstream::Fate::Swallow) {
+    return;
+  }
+  if (is_ask) {
+    if (last && slot.fate != upstream::Fate::Abandoned) {
+      take_limit_reply(*context_, slot, bytes);
+    }
     return;
   }
   if (slot.purpose == upstream::Purpose::Mget && last) {
@@ -335,6 +343,12 @@ void ReplyRouter::on_lost(upstream::Connection& connection,
   if (slot.fate == upstream::Fate::Swallow) {
     return;
   }
+  if (slot.purpose == upstream::Purpose::Limit) {
+    if (slot.fate != upstream::Fate::Abandoned) {
+      take_limit_reply(*context_, slot, {});
+    }
+    return;
+  }
   if (slot.purpose == upstream::Purpose::Mget) {
     take_mget_reply(*context_, index, {});
   }
@@ -473,6 +487,10 @@ void ReplyRouter::time_out(upstream::SlotIndex index) {
   }
   metrics.nodes.at(slot.node).timeouts.add();
   slot.fate = upstream::Fate::Abandoned;
+  if (slot.purpose == upstream::Purpose::Limit) {
+    take_limit_reply(*context_, slot, {});
+    return;
+  }
   const std::string error =
       error_reply(slot.in_backlog ? "UPSTREAM no connection within the deadline (not sent)"
                                   : "UPSTREAM no reply within the deadline (may have run)");

@@ -6,6 +6,7 @@
 
 #include "cached_reads.hpp"
 #include "introspection.hpp"
+#include "policy_stage.hpp"
 #include "throttle.hpp"
 #include "write_marks.hpp"
 
@@ -369,6 +370,7 @@ void note_handled(Context& context,
                           context.runtime.now);
   }
   context.hot_bytes = 0;
+  forget_passage(session);
   if (session.state.reply_mode == ReplyMode::Skip) {
     session.state.reply_mode = ReplyMode::On;
   }
@@ -386,8 +388,15 @@ Step handle(Context& context, Session& session, const resp::Request& request) {
   if (!session.lease_waits.empty()) {
     skip_lease_waits(context, session, counts_as_write(*row));
   }
-  Step step = Step::Done;
+  Passage passage = Passage::Refused;
   if (!refused(context, session, *row, request)) {
+    passage = ask_rules(context, session, {*row, request.arguments, request.frame.size()});
+  }
+  if (passage == Passage::Waits) {
+    return Step::Wait;
+  }
+  Step step = Step::Done;
+  if (passage == Passage::Free) {
     step = needs_pinned(session, *row, request.arguments)
                ? handle_pinned(context, session, *row, request)
            : row->handling == Handling::Local ? handle_local(context, session, *row, request)

@@ -22,13 +22,18 @@ enum class Step : std::uint8_t {
 // lane. One request at a time, in order; stateless but for the session and the context.
 [[nodiscard]] Step handle(Context& context, Session& session, const resp::Request& request);
 
+// What is known of a large request when it begins.
+struct LargeRequest {
+  std::span<const std::string_view> head;  // its arguments that are complete
+  std::size_t announced = 0;               // how many it has in all
+  std::size_t unfinished = 0;              // bytes of the argument that is under way
+  std::size_t bytes = 0;                   // of the request up to that one's end
+};
+
 // A large request whose bytes follow (Session::upload streams them): takes an exclusive connection,
 // opens the place and the slot. On Done `session.pinned.uploading` is set; its bytes go to
 // `session.pinned.connection`, or nowhere when that is null (it was refused).
-[[nodiscard]] Step begin_upload(Context& context,
-                                Session& session,
-                                std::span<const std::string_view> head,
-                                std::size_t announced_arguments);
+[[nodiscard]] Step begin_upload(Context& context, Session& session, const LargeRequest& request);
 
 // Where a request would go, and why. Also what PANNIER EXPLAIN shows.
 [[nodiscard]] route::Route choose_node(Context& context,
@@ -67,6 +72,8 @@ void note_handled(Context& context,
 // A command of the session's MULTI was refused, or did not become what it has to be: EXEC will send
 // DISCARD and be answered -EXECABORT. REQUIRES: session.pinned.multi
 void fail_transaction(Session& session);
+// MULTI itself was refused: what is pipelined behind it does not run.
+void refuse_multi(Session& session);
 // Takes an exclusive connection to the primary; Done also when it failed and was answered.
 [[nodiscard]] Step take_pinned(Context& context, Session& session, bool for_multi);
 // Gives the connection back if the session holds nothing on it any more.

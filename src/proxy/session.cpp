@@ -7,6 +7,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "cached_reads.hpp"
+#include "policy_stage.hpp"
 #include "request_handler.hpp"
 
 #include <sys/epoll.h>
@@ -143,8 +144,12 @@ std::size_t Session::process(std::string_view input) {
       break;
     }
     if (status == resp::RequestParser::Status::Large) {
-      if (begin_upload(context_, *this, parser_.head(), parser_.announced_arguments()) ==
-          Step::Wait) {
+      if (begin_upload(context_,
+                       *this,
+                       {parser_.head(),
+                        parser_.announced_arguments(),
+                        parser_.unfinished(),
+                        parser_.announced_bytes()}) == Step::Wait) {
         parser_.reset();
       }
     } else if (status == resp::RequestParser::Status::NeedMore) {
@@ -462,6 +467,7 @@ void Session::close(metrics::CloseReason reason) {
   }
   drop_pinned(context_, *this);
   forget_reads(context_, *this);
+  drop_charges(context_, *this);
   context_.shared.sessions.fetch_sub(1);
   context_.sessions.remove(ref_);
 }

@@ -134,17 +134,26 @@ LocalResult run_throttle(const LocalCall& call) {
 void prepare_throttle(Context& context, const upstream::Connection& connection, Outgoing& out) {
   const auto [max_burst, count, period, quantity] = parse_numbers(out.arguments).values;
   const auto rate = limit::Rate::make(max_burst, count, period);
-  const bool knows_script = !context.scripted.insert(&connection).second;
-  context.text = knows_script ? head_by_hash() : head_with_script();
-  resp::append_bulk(context.text, out.arguments[1]);
-  for (const std::int64_t number :
-       {rate->limit(), rate->interval(), rate->tolerance(), rate->cost(quantity)}) {
-    const fmt::format_int digits(number);
-    resp::append_bulk(context.text, {digits.data(), digits.size()});
-  }
+  context.text.clear();
+  append_gcra_request(context, connection, out.arguments[1], *rate, quantity);
   out.frame = context.text;
   out.fate = upstream::Fate::Whole;
   out.purpose = upstream::Purpose::Throttle;
+}
+
+void append_gcra_request(Context& context,
+                         const upstream::Connection& connection,
+                         std::string_view key,
+                         const limit::Rate& rate,
+                         std::int64_t quantity) {
+  const bool knows_script = !context.scripted.insert(&connection).second;
+  context.text += knows_script ? head_by_hash() : head_with_script();
+  resp::append_bulk(context.text, key);
+  for (const std::int64_t number :
+       {rate.limit(), rate.interval(), rate.tolerance(), rate.cost(quantity)}) {
+    const fmt::format_int digits(number);
+    resp::append_bulk(context.text, {digits.data(), digits.size()});
+  }
 }
 
 bool send_with_script(Context& context,
@@ -152,9 +161,9 @@ bool send_with_script(Context& context,
                       upstream::SlotIndex index,
                       std::string_view reply) {
   const upstream::Slot& slot = context.runtime.slots[index];
-  const Session* session = context.sessions.find(slot.session);
+  const bool is_own = slot.purpose == upstream::Purpose::Limit;
   if (!reply.starts_with("-NOSCRIPT") || slot.fate != upstream::Fate::Whole || slot.length == 0 ||
-      session == nullptr) {
+      (!is_own && context.sessions.find(slot.session) == nullptr)) {
     return false;
   }
   std::string request;
@@ -165,7 +174,7 @@ bool send_with_script(Context& context,
   request.replace(0, head_by_hash().size(), head_with_script());
   const upstream::SlotIndex again = take_over(context, index);
   context.runtime.metrics.nodes.at(connection.node()).requests.add();
-  if (hand_over(context, connection, again, request) && context.rules->any_cache) {
+  if (hand_over(context, connection, again, request) && !is_own && context.rules->any_cache) {
     const std::string_view key =
         first_bulk(std::string_view(request).substr(head_with_script().size()));
     const std::array<std::string_view, 2> arguments{"cl.throttle", key};
@@ -177,11 +186,11 @@ bool send_with_script(Context& context,
   return true;
 }
 
-std::string throttle_reply(std::string_view reply) {
+std::optional<std::array<std::int64_t, 5>> parse_gcra_reply(std::string_view reply) {
   constexpr std::string_view kHeader = "*5\r\n";
   std::array<std::int64_t, 5> numbers{};
   if (!reply.starts_with(kHeader)) {
-    return std::string(reply);
+    return std::nullopt;
   }
   std::string_view rest = reply.substr(kHeader.size());
   for (std::int64_t& number : numbers) {
@@ -190,11 +199,20 @@ std::string throttle_reply(std::string_view reply) {
                            ? base::parse_int(rest.substr(1, end - 1))
                            : std::nullopt;
     if (!value) {
-      return std::string(reply);
+      return std::nullopt;
     }
     number = *value;
     rest.remove_prefix(end + 2);
   }
+  return numbers;
+}
+
+std::string throttle_reply(std::string_view reply) {
+  const auto parsed = parse_gcra_reply(reply);
+  if (!parsed) {
+    return std::string(reply);
+  }
+  auto numbers = *parsed;
   numbers[3] = limit::whole_seconds(numbers[3]);
   numbers[4] = limit::whole_seconds(numbers[4]);
   std::string out;

@@ -9,6 +9,7 @@
 #include "coherence.hpp"
 #include "gather.hpp"
 #include "introspection.hpp"
+#include "policy_stage.hpp"
 #include "reply_router.hpp"
 #include "request_handler.hpp"
 
@@ -41,6 +42,7 @@ constexpr std::size_t kWorthTrimming = 256;  // sessions
 struct Worker::Impl final : net::TurnHooks {
   Impl(Shared& shared, std::uint32_t index) : timer(io), context(io, *this, router, shared, index) {
     router.bind(context);
+    bind_rules(context);
     if (index == 0) {
       coherence = std::make_unique<Coherence>(context);
     }
@@ -239,6 +241,7 @@ struct Worker::Impl final : net::TurnHooks {
 
   void set_rules(policy::RulesPtr rules) {
     context.rules = std::move(rules);
+    bind_rules(context);
     if (context.rules->any_cache) {
       // What a transaction has queued was not looked at by these rules.
       context.sessions.for_each([](Session& session) {

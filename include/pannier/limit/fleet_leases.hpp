@@ -55,6 +55,7 @@ class FleetLeases {
 
   // Whoever waited goes on now.
   struct Settled {
+    std::uint64_t bucket = 0;
     std::uint64_t waiter = 0;
     std::int64_t quantity = 0;
     bool paid = false;  // its tokens are spent; else it is to ask again

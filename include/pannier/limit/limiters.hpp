@@ -29,6 +29,9 @@ class Limit {
   // was changed.
   [[nodiscard]] std::uint64_t identity() const { return identity_; }
 
+  // A hash of the limit and one of its subjects.
+  [[nodiscard]] std::uint64_t bucket(std::uint64_t subject) const;
+
   // The most that can be had at once.
   [[nodiscard]] std::int64_t most() const { return rate_.limit(); }
 

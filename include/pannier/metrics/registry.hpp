@@ -38,6 +38,9 @@ class Registry {
   // Asked at each snapshot, on the thread that takes it; `classes`: how many classes there are.
   void set_near_cache_source(std::function<NearCacheState(std::size_t classes)> source);
 
+  // The same, of limits and denials.
+  void set_rules_source(std::function<RulesState()> source);
+
   [[nodiscard]] Snapshot snapshot() const;
   // The text that Prometheus reads, format 0.0.4.
   [[nodiscard]] std::string serialize() const;

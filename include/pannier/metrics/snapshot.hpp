@@ -109,6 +109,14 @@ struct PolicyState {
   std::string last_error;  // of the last look at the file; empty: it was good
 };
 
+// Limits and denials at one moment.
+struct RulesState {
+  std::vector<std::string> limits;  // names, by RuleNames::place_of
+  std::vector<std::string> denials;
+  std::uint64_t entries = 0;    // subjects that are not back to their full burst
+  std::uint64_t evictions = 0;  // subjects that lost their state because there was no room
+};
+
 struct HistogramTotals {
   std::array<std::uint64_t, Histogram::kBoundsUs.size() + 1> buckets{};  // not cumulative
   std::uint64_t count = 0;
@@ -171,6 +179,25 @@ struct ClassTotals {
   ClassTotals& operator+=(const ClassTotals& other);
 };
 
+using TotalByActing = std::array<std::uint64_t, static_cast<std::size_t>(Acting::kCount)>;
+
+// LimitMetrics, summed.
+struct LimitTotals {
+  std::string name;
+  TotalByActing admitted{};
+  TotalByActing refused{};
+  std::uint64_t asks = 0;
+  std::uint64_t leased = 0;
+  std::uint64_t waits = 0;
+  std::uint64_t errors = 0;
+};
+
+// DenialMetrics, summed.
+struct DenialTotals {
+  std::string name;
+  TotalByActing denied{};
+};
+
 // WorkerMetrics, summed.
 struct Totals {
   std::uint64_t sessions_accepted = 0;
@@ -191,6 +218,9 @@ struct Totals {
   std::uint64_t reads_kept_on_primary = 0;
   std::uint64_t turns = 0;
   std::uint64_t auth_ignored = 0;
+  std::vector<LimitTotals> limits;
+  std::vector<DenialTotals> denials;
+  std::uint64_t limit_tokens_wasted = 0;
   std::vector<ClassTotals> classes;  // the cached ones, in the policy's order
   HistogramTotals invalidation_lag;
   HistogramTotals observed_stale_age;
@@ -205,6 +235,7 @@ struct Snapshot {
   std::vector<NodeState> nodes;  // nodes[i] goes with totals.nodes[i]
   std::size_t workers = 0;
   NearCacheState near_cache;
+  RulesState rules;
   PolicyState policy;
   Totals totals;
 };
@@ -220,12 +251,19 @@ struct Snapshot {
                                                    std::span<const ClassFacts> classes,
                                                    std::span<const ClassUse> uses);
 
+// The same of limits and denials; `names` by place.
+[[nodiscard]] std::vector<LimitTotals> sum_limits(std::span<const WorkerMetrics* const> workers,
+                                                  std::span<const std::string> names);
+[[nodiscard]] std::vector<DenialTotals> sum_denials(std::span<const WorkerMetrics* const> workers,
+                                                    std::span<const std::string> names);
+
 [[nodiscard]] ProcessStats read_process_stats();
 
 // The label values: "max_clients", "not_sent", "idle".
 [[nodiscard]] std::string_view label_of(CloseReason reason);
 [[nodiscard]] std::string_view label_of(Refusal refusal);
 [[nodiscard]] std::string_view label_of(PinnedState state);
+[[nodiscard]] std::string_view label_of(Acting acting);
 [[nodiscard]] std::string_view label_of(Miss reason);
 [[nodiscard]] std::string_view label_of(LeaseEnd outcome);
 [[nodiscard]] std::string_view label_of(ReloadResult result);

@@ -16,6 +16,7 @@ enum class Refusal : std::uint8_t {
   Denied,      // -NOPERM
   PinnedWait,  // no exclusive connection within pinned.wait
   Auth,        // -NOAUTH, -WRONGPASS
+  Throttled,   // -THROTTLED
   kCount
 };
 
@@ -99,9 +100,34 @@ struct ClassMetrics {
   Counter ttl_unapplied;  // Pannier's own PEXPIREs that failed or were lost
 };
 
+// Whether a rule acts or only counts.
+enum class Acting : std::uint8_t {
+  Observe,
+  Enforce,
+  kCount
+};
+
+using CountByActing = std::array<Counter, static_cast<std::size_t>(Acting::kCount)>;
+
+// What is counted per rate limit.
+struct LimitMetrics {
+  CountByActing admitted;
+  CountByActing refused;
+  Counter asks;    // of the primary; fleet limits only, as all that follows
+  Counter leased;  // tokens that it lent
+  Counter waits;   // requests that had to wait for that
+  Counter errors;  // it did not answer
+};
+
+// What is counted per denial.
+struct DenialMetrics {
+  CountByActing denied;
+};
+
 inline constexpr std::size_t kMaxCommandRows = 640;
 inline constexpr std::size_t kMaxClasses = 1024;
 inline constexpr std::size_t kMaxNodes = 64;
+inline constexpr std::size_t kMaxRules = 1280;  // limits that were ever there, and as many denials
 
 struct CommandMetrics {
   Counter requests;
@@ -146,9 +172,13 @@ struct WorkerMetrics {
   Counter auth_ignored;
   std::unique_ptr<ClassMetrics[]> classes =
       std::make_unique<ClassMetrics[]>(kMaxClasses);  // by class id
-  Histogram invalidation_lag;                         // canary sent to canary processed; worker 0
-  Histogram observed_stale_age;                       // of replies that the sampler found stale
-  Counter invalidated_keys;                           // by pushes; worker 0
+  std::unique_ptr<LimitMetrics[]> limits =
+      std::make_unique<LimitMetrics[]>(kMaxRules);  // by RuleNames::place_of
+  std::unique_ptr<DenialMetrics[]> denials = std::make_unique<DenialMetrics[]>(kMaxRules);
+  Counter limit_tokens_wasted;   // lent by the primary and dropped
+  Histogram invalidation_lag;    // canary sent to canary processed; worker 0
+  Histogram observed_stale_age;  // of replies that the sampler found stale
+  Counter invalidated_keys;      // by pushes; worker 0
 };
 
 }  // namespace pannier::metrics

@@ -8,6 +8,7 @@
 #include "pannier/policy/rules.hpp"
 #include "pannier/proxy/flights.hpp"
 #include "pannier/proxy/policy_status.hpp"
+#include "pannier/proxy/rule_stage.hpp"
 #include "pannier/proxy/session_table.hpp"
 #include "pannier/proxy/slowlog.hpp"
 #include "pannier/proxy/tracking_states.hpp"
@@ -56,6 +57,7 @@ struct Shared {
   // what a write began in it must be ended in it.
   std::unique_ptr<cache::NearCache> shadow;
   cache::Leases leases;
+  RuleState rule_state;
   std::array<NodeTracking, cache::kMaxNodes> tracking;
   TrackingStates tracking_states;
   std::array<std::atomic<bool>, cache::kMaxClasses> optin{};  // classes that are tracked per key
@@ -99,6 +101,7 @@ struct Context {
         lanes(runtime, events_of_upstream),
         pinned(runtime, events_of_upstream),
         rules(everything.rules),
+        rule_stage(worker_index),
         slowlog(everything.config.slowlog.max_entries),
         hot_keys(kHotKeys),
         random(worker_index + 1) {}
@@ -114,6 +117,7 @@ struct Context {
   SessionTable sessions;
   route::TopologyPtr topology = std::make_shared<const route::Topology>();
   policy::RulesPtr rules;
+  RuleStage rule_stage;
   Flights flights;
   LeaseWaits waits;
   std::unordered_map<upstream::SlotIndex, MgetFill> mgets;
@@ -137,7 +141,7 @@ struct Context {
   std::vector<upstream::SessionRef> unflushed;
   std::deque<upstream::SessionRef> pinned_waiters;
   std::unordered_map<const upstream::Connection*, upstream::SessionRef> pinned_owners;
-  std::unordered_set<const upstream::Connection*> scripted;  // were given CL.THROTTLE's script
+  std::unordered_set<const upstream::Connection*> scripted;  // were given the script of limits
   std::vector<std::uint32_t> known_databases{0};
   base::TimePoint paused_until{};  // CLIENT PAUSE
   bool pause_writes_only = false;

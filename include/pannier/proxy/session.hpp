@@ -5,6 +5,7 @@
 #include "pannier/net/poller.hpp"
 #include "pannier/net/transport.hpp"
 #include "pannier/proxy/reply_queue.hpp"
+#include "pannier/proxy/rule_stage.hpp"
 #include "pannier/proxy/session_state.hpp"
 #include "pannier/resp/request_parser.hpp"
 #include "pannier/route/topology.hpp"
@@ -33,7 +34,8 @@ enum class Waiting : std::uint8_t {
   Topology,  // nothing is known of upstream yet
   Learning,  // COMMAND INFO of a command that the table does not know
   Gather,    // other workers are asked
-  Paused     // CLIENT PAUSE
+  Paused,    // CLIENT PAUSE
+  Limit      // the primary is asked whether a limit admits it
 };
 
 // What a session has in flight to one node. `lane` is valid while `in_flight` is not 0.
@@ -208,6 +210,7 @@ class Session final : public net::Pollable {
 
   SessionState state;
   PinnedState pinned;
+  SessionCharges charges;
   std::vector<Binding> bindings;
   std::vector<Participation> reads;
   std::vector<std::uint64_t> lease_waits;  // tokens, see LeaseWaits

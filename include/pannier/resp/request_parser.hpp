@@ -73,6 +73,12 @@ class RequestParser {
 
   [[nodiscard]] std::size_t announced_arguments() const { return announced_; }
 
+  // REQUIRES: as head(). The size of the argument that is under way, and of the request up to its
+  // end.
+  [[nodiscard]] std::size_t unfinished() const { return bulk_ - 2; }
+
+  [[nodiscard]] std::size_t announced_bytes() const { return position_ + bulk_; }
+
   // REQUIRES: the last status was Large or `stream` returned NeedMore. `bytes` are those after the
   // ones already streamed; the first call passes the input from the request's first byte again.
   // Tells in `consumed()` how many belong to this request; Complete when it ends there.

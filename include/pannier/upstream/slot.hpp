@@ -40,7 +40,8 @@ enum class Purpose : std::uint8_t {
   Mget,      // its elements are kept one by one
   FillTtl,   // PTTL behind a read whose reply is to be kept
   Caching,   // CLIENT TRACKING or CLIENT CACHING before such a read
-  Throttle   // CL.THROTTLE: a script's reply becomes redis-cell's
+  Throttle,  // CL.THROTTLE: a script's reply becomes redis-cell's
+  Limit      // the same script for a limit that all sidecars share; `key_hash`: whose ask it is
 };
 
 enum class DeadlineKind : std::uint8_t {
