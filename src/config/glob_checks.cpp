@@ -53,6 +53,8 @@ class GlobChecks : private WholeFile {
   void check_globs();
   void check_glob(Place place, Glob parsed, std::vector<Rival>& rivals);
   void check_reached();
+  // A glob that takes all keys of `rival`, or null.
+  [[nodiscard]] const Rival* taker_of(const Rival& rival, const Specificity& specificity);
 
   [[nodiscard]] const std::string& glob(Place place) const {
     return policy_->classes[place.of_class].keys[place.index];
@@ -132,33 +134,40 @@ void GlobChecks::check_glob(Place place, Glob parsed, std::vector<Rival>& rivals
 // A set of one character is that character, but counts for less: then a glob that has it written
 // out may take all of its keys.
 void GlobChecks::check_reached() {
-  const auto has_narrow_set = [](const Glob& glob) {
-    return std::any_of(glob.tokens.begin(), glob.tokens.end(), [](const GlobToken& token) {
-      return token.kind == GlobToken::Kind::Set && token.bytes.count() == 1;
-    });
+  const auto is_narrow_set = [](const GlobToken& token) {
+    return token.kind == GlobToken::Kind::Set && token.bytes.count() == 1;
   };
   for (const auto& [specificity, alike] : rivals_) {
     for (const auto& rival : alike) {
-      if (!has_narrow_set(rival.glob)) {
-        continue;
-      }
-      // What is more specific and has a key in common begins with the same prefix.
-      for (auto at = rivals_.upper_bound(specificity);
-           at != rivals_.end() && at->first.first.starts_with(specificity.first) &&
-           work_ <= kMaxWork;
-           ++at) {
-        for (const auto& other : at->second) {
-          work_ += rival.glob.tokens.size() * other.glob.tokens.size();
-          if (covers(other.glob, rival.glob)) {
-            warn(path_of(rival.place),
-                 "matches no key: " + quoted(glob(other.place)) + " (" + owner(other.place) +
-                     ") is more specific and matches all of its keys");
-            break;
-          }
-        }
+      const auto& tokens = rival.glob.tokens;
+      const auto* taker = std::any_of(tokens.begin(), tokens.end(), is_narrow_set)
+                              ? taker_of(rival, specificity)
+                              : nullptr;
+      if (taker != nullptr) {
+        warn(path_of(rival.place),
+             "matches no key: " + quoted(glob(taker->place)) + " (" + owner(taker->place) +
+                 ") is more specific and matches all of its keys");
       }
     }
   }
+}
+
+// Whatever is more specific and has a key in common begins with the same prefix.
+const GlobChecks::Rival* GlobChecks::taker_of(const Rival& rival, const Specificity& specificity) {
+  for (auto at = rivals_.upper_bound(specificity);
+       at != rivals_.end() && at->first.first.starts_with(specificity.first);
+       ++at) {
+    for (const auto& other : at->second) {
+      work_ += rival.glob.tokens.size() * other.glob.tokens.size();
+      if (work_ > kMaxWork) {
+        return nullptr;
+      }
+      if (covers(other.glob, rival.glob)) {
+        return &other;
+      }
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include "pannier/base/bytes.hpp"
 #include "pannier/config/glob.hpp"
-
 #include "pannier/config/policy_words.hpp"
 
 #include <fmt/core.h>
@@ -174,18 +173,22 @@ std::string class_at(const Policy& policy, std::string_view glob) {
   return name;
 }
 
+struct Policies {
+  const Policy* before;
+  const Policy* after;
+};
+
 void compare_keys(const std::string& who,
                   const PolicyClass& before,
                   const PolicyClass& after,
-                  const Policy& old_policy,
-                  const Policy& new_policy,
+                  Policies policies,
                   Lines& out) {
   for (const auto& glob : after.keys) {
     if (!contains(before.keys, glob)) {
       out.push_back(fmt::format("{}keys: + {}, before: {}",
                                 who,
                                 base::printable(glob, kMaxGlob),
-                                class_at(old_policy, glob)));
+                                class_at(*policies.before, glob)));
     }
   }
   for (const auto& glob : before.keys) {
@@ -193,7 +196,7 @@ void compare_keys(const std::string& who,
       out.push_back(fmt::format("{}keys: - {}, now: {}",
                                 who,
                                 base::printable(glob, kMaxGlob),
-                                class_at(new_policy, glob)));
+                                class_at(*policies.after, glob)));
     }
   }
 }
@@ -245,7 +248,7 @@ std::vector<std::string> diff(const Policy& before, const Policy& after) {
   compare("", facts(before), facts(after), out);
   const auto classes = [&](const PolicyClass& a, const PolicyClass& b) {
     const auto who = header(b);
-    compare_keys(who, a, b, before, after, out);
+    compare_keys(who, a, b, {&before, &after}, out);
     compare(who, facts(a), facts(b), out);
     compare(who, "ttl", a.ttl, b.ttl, out);
     compare(who, "cache", a.cache, b.cache, out);

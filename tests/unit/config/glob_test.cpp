@@ -151,3 +151,27 @@ TEST_CASE("glob: common keys of random globs are found exactly when there are an
   CHECK(met > 40);
   CHECK(met < 560);
 }
+
+TEST_CASE("glob: one covers another", "[config]") {
+  const auto covered = [](std::string_view a, std::string_view b) {
+    return covers(parse_glob(a), parse_glob(b));
+  };
+  CHECK(covered("*", "a:{x}:?[bc]*"));
+  CHECK(covered("a*", "[a]bc"));
+  CHECK(covered("a?c", "a[b-d]c"));
+  CHECK(covered("a:{x}:*", "a:{y}:b*"));
+  CHECK(covered("a", "a"));
+  CHECK(covered("*a*", "bab"));
+  CHECK_FALSE(covered("a", "*"));
+  CHECK_FALSE(covered("a*", "[ab]c"));
+  CHECK_FALSE(covered("a?", "a*"));
+  CHECK_FALSE(covered("a{x}", "a*"));
+  CHECK_FALSE(covered("ab", "a"));
+  CHECK_FALSE(covered("a", "ab"));
+  CHECK_FALSE(covered("a[b-c]", "a[b-d]"));
+}
+
+TEST_CASE("glob: the names of captures, in order", "[config]") {
+  CHECK(parse_glob("{b}:x:{a-1}:*").captures == std::vector<std::string>{"b", "a-1"});
+  CHECK(parse_glob("\\{b\\}").captures.empty());
+}
