@@ -140,11 +140,30 @@ bool KeyGlobs::matches(const Entry& entry,
                        std::string_view key,
                        std::size_t at,
                        std::string_view& text) const {
-  if (entry.step_count == 0) {
-    return at == key.size();
-  }
   const std::span<const Step> steps(steps_.data() + entry.steps, entry.step_count);
   return Match(*this, steps, key, at).run(entry.capture, text);
+}
+
+bool KeyGlobs::matches_simply(const Entry& entry,
+                              std::string_view key,
+                              std::size_t at,
+                              std::string_view& text) const {
+  if (entry.captures) {
+    if (at == key.size() || (!entry.first.to_end && key[at] == entry.first.byte)) {
+      return false;
+    }
+    const auto end = entry.first.to_end ? key.size() : key.find(entry.first.byte, at + 1);
+    if (end == std::string_view::npos) {
+      return false;
+    }
+    if (entry.capture == 0) {
+      text = key.substr(at, end - at);
+    }
+    at = end;
+  }
+  const auto size = key.size() - at;
+  return (entry.open_end ? size >= entry.text_size : size == entry.text_size) &&
+         same_bytes(key.data() + at, texts_.data() + entry.text, entry.text_size);
 }
 
 void KeyGlobs::add(std::string_view glob, std::uint16_t rule, std::string_view capture) {
@@ -178,6 +197,8 @@ void KeyGlobs::compile() {
                               static_cast<std::uint16_t>(draft.prefix.size())});
     }
     ++groups_.back().count;
+    first_bytes_ |= draft.glob.tokens.front().kind == Kind::Star ? ~std::bitset<256>()
+                                                                 : draft.glob.tokens.front().bytes;
     add_entry(draft);
   }
   if (!prefixes.empty()) {
@@ -194,7 +215,30 @@ void KeyGlobs::add_entry(const Draft& draft) {
   add_steps(draft);
   entry.step_count = static_cast<std::uint16_t>(steps_.size() - entry.steps);
   entry.takes_all = entry.step_count == 1 && steps_.back().kind == Kind::Star;
+  entry.simple = make_simple(entry);
   entries_.push_back(entry);
+}
+
+bool KeyGlobs::make_simple(Entry& entry) {
+  std::span<const Step> steps(steps_.data() + entry.steps, entry.step_count);
+  entry.captures = !steps.empty() && steps.front().kind == Kind::Capture;
+  if (entry.captures) {
+    entry.first = steps.front();
+    steps = steps.subspan(1);
+  }
+  entry.open_end = !steps.empty() && steps.back().kind == Kind::Star;
+  if (entry.open_end) {
+    steps = steps.first(steps.size() - 1);
+  }
+  entry.text = static_cast<std::uint32_t>(texts_.size());
+  entry.text_size = static_cast<std::uint16_t>(steps.size());
+  for (const auto& step : steps) {
+    if (step.kind != Kind::Literal) {
+      return false;
+    }
+    texts_ += step.byte;
+  }
+  return true;
 }
 
 void KeyGlobs::add_steps(const Draft& draft) {

@@ -26,6 +26,11 @@ class KeyGlobs {
   // To be called once, after the last `add`.
   void compile();
 
+  // False when no glob begins as the key does, which one look tells.
+  [[nodiscard]] bool may_match(std::string_view key) const {
+    return key.empty() || first_bytes_.test(static_cast<std::uint8_t>(key.front()));
+  }
+
   // Calls `found(rule, text of the capture)` for each glob of a rule with `wanted(rule)` that
   // matches; of one rule's globs the most specific one comes last (behaviour 8.1).
   template <class Wanted, class Found>
@@ -59,8 +64,15 @@ class KeyGlobs {
     std::uint16_t rule = 0;
     std::uint16_t capture = kNone;  // the number of the one that is wanted
     bool takes_all = false;         // nothing but a star follows the prefix
-    std::uint16_t step_count = 0;
-    std::uint32_t steps = 0;  // place of what follows the prefix
+    // What follows the prefix is a capture or not, then literals, then a star or not.
+    bool simple = false;
+    bool captures = false;         // a simple one does
+    bool open_end = false;         // a simple one ends with a star
+    Step first;                    // of a simple one, its capture
+    std::uint16_t text_size = 0;   // of a simple one's literals
+    std::uint16_t step_count = 0;  // of any other
+    std::uint32_t text = 0;        // place in `texts_`
+    std::uint32_t steps = 0;       // place in `steps_`
   };
 
   // The globs with one literal prefix.
@@ -90,7 +102,8 @@ class KeyGlobs {
         continue;
       }
       std::string_view text;
-      if (entry.takes_all || matches(entry, key, group.prefix, text)) {
+      if (entry.takes_all || (entry.simple ? matches_simply(entry, key, group.prefix, text)
+                                           : matches(entry, key, group.prefix, text))) {
         found(entry.rule, text);
       }
     }
@@ -102,14 +115,23 @@ class KeyGlobs {
                              std::size_t at,
                              std::string_view& text) const;
 
+  // The same, of a simple one.
+  [[nodiscard]] bool matches_simply(const Entry& entry,
+                                    std::string_view key,
+                                    std::size_t at,
+                                    std::string_view& text) const;
+
   void add_entry(const Draft& draft);
   void add_steps(const Draft& draft);
+  [[nodiscard]] bool make_simple(Entry& entry);
 
-  std::vector<Draft> drafts_;  // until compiled
-  KeyTree tree_;               // of the prefixes; a node's id is its group
+  std::vector<Draft> drafts_;     // until compiled
+  std::bitset<256> first_bytes_;  // of keys that may match
+  KeyTree tree_;                  // of the prefixes; a node's id is its group
   std::vector<Group> groups_;
   std::vector<Entry> entries_;
   std::vector<Step> steps_;
+  std::string texts_;
   std::vector<std::bitset<256>> sets_;
 };
 

@@ -14,6 +14,34 @@ namespace pannier::policy {
 
 inline constexpr std::uint32_t kNowhere = 0xFFFFFFFF;
 
+// Whether `size` bytes are the same: of few bytes, without a call.
+inline bool same_bytes(const char* a, const char* b, std::size_t size) {
+  if (size > 2 * sizeof(std::uint64_t)) {
+    return std::memcmp(a, b, size) == 0;
+  }
+  // Two loads that overlap: never past the end.
+  const auto ends_alike = [&]<typename Word>(Word /*kind*/) {
+    Word words[4];
+    std::memcpy(&words[0], a, sizeof(Word));
+    std::memcpy(&words[1], b, sizeof(Word));
+    std::memcpy(&words[2], a + size - sizeof(Word), sizeof(Word));
+    std::memcpy(&words[3], b + size - sizeof(Word), sizeof(Word));
+    return words[0] == words[1] && words[2] == words[3];
+  };
+  if (size >= sizeof(std::uint64_t)) {
+    return ends_alike(std::uint64_t{});
+  }
+  if (size >= sizeof(std::uint32_t)) {
+    return ends_alike(std::uint32_t{});
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (a[i] != b[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // A step that is not a literal, and the node behind it.
 struct Special {
   config::GlobToken::Kind kind = config::GlobToken::Kind::Any;
@@ -62,9 +90,9 @@ struct KeyTree {
       return nullptr;
     }
     const Node& next = nodes[found];
-    if (key.size() - at - 1 < next.label_size ||
-        (next.label_size > 0 &&
-         std::memcmp(key.data() + at + 1, labels.data() + next.label, next.label_size) != 0)) {
+    if (next.label_size > 0 &&
+        (key.size() - at - 1 < next.label_size ||
+         !same_bytes(key.data() + at + 1, labels.data() + next.label, next.label_size))) {
       return nullptr;
     }
     return &next;

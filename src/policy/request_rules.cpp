@@ -59,6 +59,13 @@ void add_or_replace(std::vector<LimitMatch>& matches, std::size_t begin, const L
   matches.push_back(match);
 }
 
+// For a row that is not in the table.
+RuleIndex::Allowed allowed_outside(const RuleIndex& index, const command::CommandSpec& row) {
+  auto allowed = index.allowed_by(static_cast<std::uint16_t>(command::table().size()));
+  allowed.categories = command::categories_of(row);
+  return allowed;
+}
+
 struct DenyTerms {
   RuleMode mode = RuleMode::Off;
   bool keyed = false;
@@ -140,17 +147,25 @@ struct RequestRules::Impl {
   RuleMode read_only = RuleMode::Off;
   const KeyMatcher* matcher = nullptr;
 
-  void add_limits(const config::Policy& policy);
-  void add_denials(const config::Policy& policy);
+  void compile_limits(const config::Policy& policy);
+  void compile_denials(const config::Policy& policy);
 
   [[nodiscard]] std::uint8_t wants_of(std::uint16_t row) const;
-  void limits_of_keys(const RequestView& request,
-                      const RuleIndex::Allowed& allowed,
-                      bool with_classes,
-                      std::vector<LimitMatch>& out) const;
+  void add_limits(const RequestView& request,
+                  const RuleIndex::Allowed& allowed,
+                  std::vector<LimitMatch>& out) const;
+  void add_limits_of_key(const RuleIndex::Allowed& allowed,
+                         std::string_view key,
+                         ClassId key_class,
+                         std::vector<LimitMatch>& out) const;
+  void add_limits_of_more_keys(const RequestView& request,
+                               const RuleIndex::Allowed& allowed,
+                               std::vector<LimitMatch>& out) const;
+  [[nodiscard]] Denials first_denials(const RequestView& request,
+                                      const RuleIndex::Allowed& allowed) const;
 };
 
-void RequestRules::Impl::add_limits(const config::Policy& policy) {
+void RequestRules::Impl::compile_limits(const config::Policy& policy) {
   limits = RuleIndex(policy.limits.size(), policy.classes.size());
   limit_modes.resize(policy.limits.size(), RuleMode::Off);
   for (std::size_t i = 0; i < policy.limits.size(); ++i) {
@@ -172,7 +187,7 @@ void RequestRules::Impl::add_limits(const config::Policy& policy) {
   limits.compile();
 }
 
-void RequestRules::Impl::add_denials(const config::Policy& policy) {
+void RequestRules::Impl::compile_denials(const config::Policy& policy) {
   denials = RuleIndex(policy.deny.size(), policy.classes.size());
   deny_terms.resize(policy.deny.size());
   for (std::size_t i = 0; i < policy.deny.size(); ++i) {
@@ -196,10 +211,13 @@ std::uint8_t RequestRules::Impl::wants_of(std::uint16_t row) const {
   const auto bit = [](bool is_set, Wants wanted) {
     return is_set ? static_cast<unsigned>(wanted) : 0U;
   };
-  return static_cast<std::uint8_t>(bit(limits.any(row), kLimits) |
-                                   bit(denials.any(row) || refused_writes, kDenials) |
-                                   bit(limits.any_of_keys(row) || denials.any_of_keys(row), kKeys) |
-                                   bit(limits.any_of_classes(row), kClasses));
+  const auto& limit = limits.allowed_by(row);
+  const auto& denial = denials.allowed_by(row);
+  const bool keyed = limit.globbed || limit.classed;
+  return static_cast<std::uint8_t>(bit(limit.plain || keyed, kLimits) |
+                                   bit(denial.plain || denial.globbed || refused_writes, kDenials) |
+                                   bit(keyed || denial.globbed, kKeys) |
+                                   bit(limits.looks_at_classes(row), kClasses));
 }
 
 RequestRules::RequestRules()
@@ -210,8 +228,8 @@ RequestRules::RequestRules(const config::Policy& policy, const KeyMatcher& match
     : wants_(command::table().size() + 1),
       impl_(std::make_unique<Impl>()) {
   impl_->matcher = &matcher;
-  impl_->add_limits(policy);
-  impl_->add_denials(policy);
+  impl_->compile_limits(policy);
+  impl_->compile_denials(policy);
   for (std::size_t row = 0; row < wants_.size(); ++row) {
     wants_[row] = impl_->wants_of(static_cast<std::uint16_t>(row));
   }
@@ -233,21 +251,25 @@ RuleMode RequestRules::limit_mode(LimitId id) const {
   return impl_->limit_modes[id];
 }
 
-void RequestRules::Impl::limits_of_keys(const RequestView& request,
-                                        const RuleIndex::Allowed& allowed,
-                                        bool with_classes,
-                                        std::vector<LimitMatch>& out) const {
+void RequestRules::Impl::add_limits_of_key(const RuleIndex::Allowed& allowed,
+                                           std::string_view key,
+                                           ClassId key_class,
+                                           std::vector<LimitMatch>& out) const {
+  const auto own = out.size();
+  limits.each_of_key(allowed, key, key_class, [&](LimitId id, std::string_view subject) {
+    add_or_replace(out, own, {id, subject});
+  });
+}
+
+void RequestRules::Impl::add_limits_of_more_keys(const RequestView& request,
+                                                 const RuleIndex::Allowed& allowed,
+                                                 std::vector<LimitMatch>& out) const {
   const auto begin = out.size();
   auto room = begin + kRoom;
-  for (std::size_t i = 0; i < request.keys.size(); ++i) {
-    const auto key = request.keys[i];
-    const auto key_class = i == 0         ? request.key_class
-                           : with_classes ? matcher->match(key)
-                                          : kNoClass;
-    const auto own = out.size();
-    limits.each_of_key(allowed, key, key_class, [&](LimitId id, std::string_view subject) {
-      add_or_replace(out, own, {id, subject});
-    });
+  const bool with_classes = limits.looks_at_classes(command::index_of(*request.row));
+  for (const auto key : request.keys.subspan(1)) {
+    const auto key_class = with_classes ? matcher->match(key) : kNoClass;
+    add_limits_of_key(allowed, key, key_class, out);
     if (out.size() > room) {
       tidy(out, begin);
       room = std::max(room, begin + 2 * (out.size() - begin));
@@ -255,23 +277,46 @@ void RequestRules::Impl::limits_of_keys(const RequestView& request,
   }
 }
 
-void RequestRules::limits_of(const RequestView& request, std::vector<LimitMatch>& out) const {
-  const auto wanted = wants(command::index_of(*request.row));
-  if ((wanted & kLimits) == 0) {
-    return;
-  }
+void RequestRules::Impl::add_limits(const RequestView& request,
+                                    const RuleIndex::Allowed& allowed,
+                                    std::vector<LimitMatch>& out) const {
   const auto begin = out.size();
-  const auto allowed = impl_->limits.allowed_by(*request.row);
-  impl_->limits.each_plain(allowed, [&](LimitId id) {
+  limits.each_plain(allowed, [&](LimitId id) {
     out.push_back({id, {}});
     return true;
   });
-  if ((wanted & kKeys) != 0) {
-    impl_->limits_of_keys(request, allowed, (wanted & kClasses) != 0, out);
+  if (!request.keys.empty()) {
+    add_limits_of_key(allowed, request.keys.front(), request.key_class, out);
+    if (request.keys.size() > 1) {
+      add_limits_of_more_keys(request, allowed, out);
+    }
   }
   if (out.size() > begin + 1) {
     tidy(out, begin);
   }
+}
+
+void RequestRules::limits_of(const RequestView& request, std::vector<LimitMatch>& out) const {
+  const auto row = command::index_of(*request.row);
+  if (!may_limit(row)) {
+    return;
+  }
+  if (is_in_table(row)) {
+    impl_->add_limits(request, impl_->limits.allowed_by(row), out);
+  } else {
+    impl_->add_limits(request, allowed_outside(impl_->limits, *request.row), out);
+  }
+}
+
+Denials RequestRules::Impl::first_denials(const RequestView& request,
+                                          const RuleIndex::Allowed& allowed) const {
+  FirstDenials first(deny_terms, request);
+  denials.each_plain(allowed, [&](DenyId id) { return first.take(id); });
+  for (const auto key : request.keys) {
+    denials.each_of_key(
+        allowed, key, kNoClass, [&](DenyId id, std::string_view /*text*/) { first.take(id); });
+  }
+  return first.result();
 }
 
 Denials RequestRules::denial_of(const RequestView& request) const {
@@ -281,18 +326,13 @@ Denials RequestRules::denial_of(const RequestView& request) const {
   }
   const Denial read_only{kReadOnlyRule, Denial::Reason::ReadOnly};
   const bool writes =
-      impl_->read_only != RuleMode::Off && may_write(*request.row, row < command::table().size());
+      impl_->read_only != RuleMode::Off && may_write(*request.row, is_in_table(row));
   if (writes && impl_->read_only == RuleMode::Enforce) {
     return {read_only, std::nullopt};
   }
-  const auto allowed = impl_->denials.allowed_by(*request.row);
-  FirstDenials first(impl_->deny_terms, request);
-  impl_->denials.each_plain(allowed, [&](DenyId id) { return first.take(id); });
-  for (const auto key : request.keys) {
-    impl_->denials.each_of_key(
-        allowed, key, kNoClass, [&](DenyId id, std::string_view /*text*/) { first.take(id); });
-  }
-  auto out = first.result();
+  auto out = is_in_table(row)
+                 ? impl_->first_denials(request, impl_->denials.allowed_by(row))
+                 : impl_->first_denials(request, allowed_outside(impl_->denials, *request.row));
   if (writes) {
     out.observed = read_only;
   }

@@ -36,20 +36,24 @@ bool fits(const command::CommandSpec& row,
 RuleIndex::RuleIndex(std::size_t rules, std::size_t classes)
     : words_((rules + kBits - 1) / kBits),
       by_row_((command::table().size() + 1) * words_),
-      all_(words_),
       plain_(words_),
-      keyed_(words_),
+      globbed_(words_),
       classed_(words_),
       categories_(rules),
       classes_(rules, kNoClass),
+      rows_(command::table().size() + 1),
       class_count_(classes) {}
 
 void RuleIndex::add(std::uint16_t rule, const Terms& terms) {
   const bool plain = terms.keys->empty() && terms.key_class == kNoClass;
   classes_[rule] = terms.key_class;
   categories_[rule] = listed_categories(*terms.commands);
-  set(all_, rule);
-  set(plain ? plain_ : keyed_, rule);
+  if (plain) {
+    set(plain_, rule);
+  }
+  if (!terms.keys->empty()) {
+    set(globbed_, rule);
+  }
   if (terms.key_class != kNoClass) {
     set(classed_, rule);
     by_class_.resize(class_count_ * words_);
@@ -73,14 +77,20 @@ void RuleIndex::add(std::uint16_t rule, const Terms& terms) {
   }
 }
 
-bool RuleIndex::empty() const {
-  return std::all_of(all_.begin(), all_.end(), [](std::uint64_t word) { return word == 0; });
+void RuleIndex::compile() {
+  globs_.compile();
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    const auto place = static_cast<std::uint16_t>(row);
+    auto& each = rows_[row];
+    each.bits = by_row_.data() + row * words_;
+    each.plain = intersects(place, plain_);
+    each.globbed = intersects(place, globbed_);
+    each.classed = !by_class_.empty() && intersects(place, classed_);
+  }
 }
 
-RuleIndex::Allowed RuleIndex::allowed_by(const command::CommandSpec& row) const {
-  const auto place = command::index_of(row);
-  const bool in_table = place < command::table().size();
-  return {by_row_.data() + place * words_, in_table ? 0 : command::categories_of(row)};
+bool RuleIndex::empty() const {
+  return std::all_of(by_row_.begin(), by_row_.end(), [](std::uint64_t word) { return word == 0; });
 }
 
 bool RuleIndex::intersects(std::uint16_t row, const Bits& mask) const {

@@ -32,32 +32,37 @@ class RuleIndex {
   struct Allowed {
     const std::uint64_t* bits = nullptr;
     std::uint32_t categories = 0;  // of a row that is not in the table; 0: it is
+    // Whether some of them are such as need no key, have globs, or have a class and no globs.
+    bool plain = false;
+    bool globbed = false;
+    bool classed = false;
   };
 
-  RuleIndex() = default;
+  RuleIndex() : RuleIndex(0, 0) {}
+
   RuleIndex(std::size_t rules, std::size_t classes);
 
   void add(std::uint16_t rule, const Terms& terms);
 
   // To be called once, after the last `add`.
-  void compile() { globs_.compile(); }
+  void compile();
 
-  // By row of the table, or its size for rows that are not in it.
-  [[nodiscard]] bool any(std::uint16_t row) const { return intersects(row, all_); }
+  // Of a row of the table, by its place; with the table's size of those that are not in it, whose
+  // categories the caller adds.
+  [[nodiscard]] const Allowed& allowed_by(std::uint16_t row) const { return rows_[row]; }
 
-  [[nodiscard]] bool any_of_keys(std::uint16_t row) const { return intersects(row, keyed_); }
-
-  [[nodiscard]] bool any_of_classes(std::uint16_t row) const { return intersects(row, classed_); }
+  // Whether a rule that a row allows looks at the class of keys.
+  [[nodiscard]] bool looks_at_classes(std::uint16_t row) const { return intersects(row, classed_); }
 
   [[nodiscard]] bool empty() const;
-
-  [[nodiscard]] Allowed allowed_by(const command::CommandSpec& row) const;
 
   // Calls `found(rule)`, in order, for those that hold whatever the keys are. Stops when it says
   // false.
   template <class Found>
   void each_plain(const Allowed& allowed, const Found& found) const {
-    each_bit(allowed, plain_.data(), found);
+    if (allowed.plain) {
+      each_bit(allowed, plain_.data(), found);
+    }
   }
 
   // Calls `found(rule, text of the capture)` for those that this key makes hold; of a rule whose
@@ -67,14 +72,16 @@ class RuleIndex {
                    std::string_view key,
                    ClassId key_class,
                    const Found& found) const {
-    globs_.each(
-        key,
-        [&](std::uint16_t rule) {
-          return is_allowed(allowed, rule) &&
-                 (classes_[rule] == kNoClass || classes_[rule] == key_class);
-        },
-        found);
-    if (key_class != kNoClass && !by_class_.empty()) {
+    if (allowed.globbed && globs_.may_match(key)) {
+      globs_.each(
+          key,
+          [&](std::uint16_t rule) {
+            return is_allowed(allowed, rule) &&
+                   (classes_[rule] == kNoClass || classes_[rule] == key_class);
+          },
+          found);
+    }
+    if (allowed.classed && key_class != kNoClass) {
       each_bit(allowed, &by_class_[key_class * words_], [&](std::uint16_t rule) {
         found(rule, std::string_view());
         return true;
@@ -113,12 +120,12 @@ class RuleIndex {
   std::size_t words_ = 0;  // of a set of rules
   Bits by_row_;
   Bits by_class_;  // those of a class, without globs; empty when there are none
-  Bits all_;
   Bits plain_;
-  Bits keyed_;                             // that look at a key or its class
-  Bits classed_;                           // that look at its class
+  Bits globbed_;
+  Bits classed_;                           // that look at the class of a key
   std::vector<std::uint32_t> categories_;  // by rule: of which commands may be; 0: it names them
   std::vector<ClassId> classes_;           // by rule
+  std::vector<Allowed> rows_;
   std::size_t class_count_ = 0;
   KeyGlobs globs_;
 };

@@ -105,6 +105,9 @@ class RequestRules {
 
  private:
   struct Impl;
+
+  [[nodiscard]] bool is_in_table(std::uint16_t row) const { return row + 1U < wants_.size(); }
+
   std::vector<std::uint8_t> wants_;  // by row; the last one is for rows that are not in the table
   std::unique_ptr<Impl> impl_;
 };
