@@ -1,5 +1,4 @@
 #include "pannier/config/describe.hpp"
-
 #include "pannier/config/policy_words.hpp"
 
 #include <fmt/core.h>
@@ -12,6 +11,32 @@ namespace {
 // ", 2 limits"; nothing for none.
 std::string counted(std::size_t number, const char* one, const char* many) {
   return number == 0 ? "" : fmt::format(", {} {}", number, number == 1 ? one : many);
+}
+
+// What Pannier's own commands need upstream, beside what the service itself needs.
+void add_permissions(const Policy& policy, std::vector<std::string>& out) {
+  const auto& classes = policy.classes;
+  const auto any_class = [&](const auto& quality) {
+    return std::any_of(classes.begin(), classes.end(), quality);
+  };
+  if (any_class([](const PolicyClass& each) { return each.cache.has_value(); })) {
+    out.emplace_back(
+        "ACL upstream for the near cache: +client|tracking +info +ping +get +set +touch "
+        "~pannier:canary; without RESP3 also +subscribe &__redis__:invalidate; for pub/sub instead "
+        "of tracking +subscribe +publish &pannier:*");
+  }
+  if (any_class([](const PolicyClass& each) { return each.ttl.has_value(); })) {
+    out.emplace_back(
+        "ACL upstream for TTL rules, on the keys of their classes: +set +pexpire; for sliding, and "
+        "for servers before 7.0, also +eval +pttl");
+  }
+  const auto& limits = policy.limits;
+  if (std::any_of(limits.begin(), limits.end(), [](const LimitRule& limit) {
+        return limit.scope == Scope::Fleet;
+      })) {
+    out.emplace_back(
+        "ACL upstream for limits over all sidecars: +eval +evalsha +time +get +set ~pannier:*");
+  }
 }
 
 }  // namespace
@@ -36,16 +61,7 @@ std::vector<std::string> describe(const Policy& policy) {
   for (const auto& denial : policy.deny) {
     out.push_back("denial " + denial.name + ": " + in_words(denial));
   }
-  const bool any_cache =
-      std::any_of(policy.classes.begin(), policy.classes.end(), [](const PolicyClass& each) {
-        return each.cache.has_value();
-      });
-  if (any_cache) {
-    out.emplace_back(
-        "ACL upstream for the near cache: +client|tracking +info +ping +get +set +touch "
-        "~pannier:canary; without RESP3 also +subscribe &__redis__:invalidate; for pub/sub instead "
-        "of tracking +subscribe +publish &pannier:*");
-  }
+  add_permissions(policy, out);
   return out;
 }
 

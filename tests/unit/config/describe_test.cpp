@@ -119,5 +119,9 @@ deny:
             "without primary open",
             "denial scans: commands keys",
             "denial large: keys a:*; only with an argument over 1MiB (observe)",
-            "denial long: all requests; only over 5 arguments or an argument over 1MiB (off)"});
+            "denial long: all requests; only over 5 arguments or an argument over 1MiB (off)",
+            "ACL upstream for TTL rules, on the keys of their classes: +set +pexpire; for sliding, "
+            "and for servers before 7.0, also +eval +pttl",
+            "ACL upstream for limits over all sidecars: +eval +evalsha +time +get +set "
+            "~pannier:*"});
 }
