@@ -38,13 +38,11 @@ class KeyGlobs {
     if (tree_.nodes.empty()) {
       return;
     }
-    const Node* node = tree_.nodes.data();
-    while (node != nullptr) {
-      if (node->ends) {
-        each_of(groups_[node->id], key, wanted, found);
+    tree_.walk(key, [&](const Node& node) {
+      if (node.ends) {
+        each_of(groups_[node.id], key, wanted, found);
       }
-      node = node->depth < key.size() ? tree_.child(*node, key, node->depth) : nullptr;
-    }
+    });
   }
 
  private:

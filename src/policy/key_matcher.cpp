@@ -134,6 +134,27 @@ class Search {
   std::array<std::uint64_t, kMaxMarks / 64> marks_;  // of stars that were tried
 };
 
+// From the longest literal prefix on; the first that matches is the most specific one. Apart from
+// `match`, which mostly does without.
+[[gnu::noinline]] ClassId search(const KeyTree& tree, const Node* node, std::string_view key) {
+  while (true) {
+    if (node->ends_rest) {
+      return node->rest;
+    }
+    if (node->special_count > 0) {
+      Search search(tree, key);
+      search.try_specials(*node, node->depth);
+      if (search.found()) {
+        return search.best();
+      }
+    }
+    if (node->shorter == kNowhere) {
+      return kNoClass;
+    }
+    node = &tree.nodes[node->shorter];
+  }
+}
+
 }  // namespace
 
 struct KeyMatcher::Impl {
@@ -160,34 +181,11 @@ void KeyMatcher::compile() {
 
 ClassId KeyMatcher::match(std::string_view key) const {
   const KeyTree& tree = impl_->tree;
-  const Node* node = tree.nodes.data();
-  for (std::size_t at = 0; at < key.size(); at = node->depth) {
-    const Node* child = tree.child(*node, key, at);
-    if (child == nullptr) {
-      break;
-    }
-    node = child;
-  }
+  const Node* node = tree.walk(key, [](const Node& /*node*/) {});
   if (node->depth == key.size() && node->ends) {
     return node->id;  // no prefix is longer
   }
-  // From the longest literal prefix on; the first that matches is the most specific one.
-  while (true) {
-    if (node->ends_rest) {
-      return node->rest;
-    }
-    if (node->special_count > 0) {
-      Search search(tree, key);
-      search.try_specials(*node, node->depth);
-      if (search.found()) {
-        return search.best();
-      }
-    }
-    if (node->shorter == kNowhere) {
-      return kNoClass;
-    }
-    node = &tree.nodes[node->shorter];
-  }
+  return node->ends_rest ? node->rest : search(tree, node, key);
 }
 
 }  // namespace pannier::policy

@@ -80,7 +80,9 @@ struct KeyTree {
   std::uint32_t marks = 0;  // one for each star that stands behind a star
 
   // The node that the literals at `at` lead to, label and all; REQUIRES: at < key.size().
-  [[nodiscard]] const Node* child(const Node& node, std::string_view key, std::size_t at) const {
+  [[gnu::always_inline]] [[nodiscard]] const Node* child(const Node& node,
+                                                         std::string_view key,
+                                                         std::size_t at) const {
     const auto place = static_cast<std::uint32_t>(static_cast<std::uint8_t>(key[at])) - node.low;
     if (place >= node.child_count) {
       return nullptr;
@@ -96,6 +98,23 @@ struct KeyTree {
       return nullptr;
     }
     return &next;
+  }
+
+  // Follows the key's bytes as far as literals lead, calls `visit(node)` on the way, for the root
+  // too, and returns the last node. REQUIRES: there are nodes.
+  template <class Visit>
+  const Node* walk(std::string_view key, const Visit& visit) const {
+    const Node* node = nodes.data();
+    visit(*node);
+    for (std::size_t at = 0; at < key.size(); at = node->depth) {
+      const Node* next = child(*node, key, at);
+      if (next == nullptr) {
+        break;
+      }
+      node = next;
+      visit(*node);
+    }
+    return node;
   }
 };
 

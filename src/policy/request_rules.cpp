@@ -302,7 +302,12 @@ void RequestRules::limits_of(const RequestView& request, std::vector<LimitMatch>
     return;
   }
   if (is_in_table(row)) {
-    impl_->add_limits(request, impl_->limits.allowed_by(row), out);
+    const auto& allowed = impl_->limits.allowed_by(row);
+    const auto& keys = request.keys;
+    if (allowed.plain || keys.size() > 1 ||
+        (keys.size() == 1 && impl_->limits.may_hold(allowed, keys.front(), request.key_class))) {
+      impl_->add_limits(request, allowed, out);
+    }
   } else {
     impl_->add_limits(request, allowed_outside(impl_->limits, *request.row), out);
   }

@@ -65,6 +65,13 @@ class RuleIndex {
     }
   }
 
+  // False when `each_of_key` would find nothing, as far as a look tells.
+  [[nodiscard]] bool may_hold(const Allowed& allowed,
+                              std::string_view key,
+                              ClassId key_class) const {
+    return (allowed.globbed && globs_.may_match(key)) || (allowed.classed && key_class != kNoClass);
+  }
+
   // Calls `found(rule, text of the capture)` for those that this key makes hold; of a rule whose
   // globs match in several ways the one that counts comes last.
   template <class Found>
