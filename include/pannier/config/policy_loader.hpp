@@ -22,7 +22,7 @@ struct LoadPolicyResult {
   std::optional<Policy> policy;  // empty when `errors` is not
   std::vector<Issue> errors;     // all of them, in file order
   std::vector<Issue> warnings;
-  std::string text;  // of the file, as it was read; empty without one
+  std::string text;                    // of the file, as it was read; empty without one
   std::vector<NamedCommand> commands;  // all of them, also when there are errors
 };
 
