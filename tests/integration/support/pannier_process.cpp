@@ -119,6 +119,7 @@ PannierProcess::PannierProcess(const PannierOptions& options) : directory_(make_
     for (int attempt = 0; attempt < 5; ++attempt) {
       port_ = free_port();
       probe_port_ = free_port();
+      admin_port_ = options.admin ? free_port() : 0;
       write_config(options);
       if (start_once()) {
         return;
@@ -156,13 +157,13 @@ void PannierProcess::write_config(const PannierOptions& options) const {
     }
     file << "  - " << listener << "\n";
   }
-  file << "probe: { address: \"127.0.0.1:" << probe_port_ << "\" }\nadmin: off\n"
-       << "upstream: " << options.upstream << "\n"
+  file << "probe: { address: \"127.0.0.1:" << probe_port_ << "\" }\nadmin: "
+       << (options.admin ? "{ address: \"127.0.0.1:" + std::to_string(admin_port_) + "\" }" : "off")
+       << "\nupstream: " << options.upstream << "\n"
        << options.rest << "\n";
   if (options.policy) {
-    const std::filesystem::path policy = directory_ / "policy.yaml";
-    std::ofstream(policy) << *options.policy;
-    file << "policy: \"" << policy.string() << "\"\n";
+    std::ofstream(policy_file()) << *options.policy;
+    file << "policy: \"" << policy_file().string() << "\"\n";
   }
 }
 
@@ -242,6 +243,14 @@ std::string PannierProcess::log() const {
 std::string PannierProcess::get(std::string_view path) const {
   RawClient client(probe_port_);
   client.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  return client.read_to_end();
+}
+
+std::string PannierProcess::post(std::string_view path, std::string_view header) const {
+  RawClient client(admin_port_);
+  client.send("POST " + std::string(path) +
+              " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n" + std::string(header) +
+              "\r\nConnection: close\r\n\r\n");
   return client.read_to_end();
 }
 

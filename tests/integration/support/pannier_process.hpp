@@ -17,6 +17,7 @@ struct PannierOptions {
   std::string rest;                    // further lines at the top level
   std::vector<std::string> listeners;  // further entries of `listen:`; @DIR is the directory
   std::optional<std::string> policy = std::nullopt;  // the text of policy.yaml
+  bool admin = false;                                // with an admin port
 };
 
 // `{ nodes: [...], more }` for the addresses.
@@ -67,6 +68,12 @@ class PannierProcess {
   [[nodiscard]] double metric_sum(std::string_view family, std::string_view label = {}) const;
   // The body of GET `path` on the probe port, with its status line first.
   [[nodiscard]] std::string get(std::string_view path) const;
+  // The same of an action on the admin port.
+  [[nodiscard]] std::string post(std::string_view path,
+                                 std::string_view header = "X-Pannier: 1") const;
+
+  // The policy that the options gave.
+  [[nodiscard]] std::filesystem::path policy_file() const { return directory_ / "policy.yaml"; }
 
  private:
   void write_config(const PannierOptions& options) const;
@@ -75,6 +82,7 @@ class PannierProcess {
   std::filesystem::path directory_;
   int port_ = 0;
   int probe_port_ = 0;
+  int admin_port_ = 0;
   pid_t pid_ = 0;
 };
 
