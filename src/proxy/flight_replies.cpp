@@ -96,6 +96,15 @@ bool says_absent(std::string_view reply) {
   return true;
 }
 
+// Keeps that there is no such key, where the class says for how long.
+void keep_absence(Context& context, Flight& flight) {
+  const auto negative = flight.rule().cache->negative;
+  if (flight.keep && negative.count() > 0) {
+    install(context, flight, {}, negative, negative);
+  }
+  flight.keep = false;
+}
+
 // The key's own TTL came behind the reply: now it is known how long that may be kept. With no key
 // at all, a reply with a value is of one that has ended between the two.
 void fill(Context& context, Flight& flight, std::string_view ttl_reply) {
@@ -104,7 +113,12 @@ void fill(Context& context, Flight& flight, std::string_view ttl_reply) {
   }
   const config::CacheRules& rules = *flight.rule().cache;
   const std::int64_t ttl = base::parse_int(ttl_reply.substr(1, ttl_reply.size() - 3)).value_or(0);
-  if (ttl == -1) {
+  if (is_nil(flight.reply)) {
+    // To MGET a key of another type is missing too.
+    if (ttl == -2) {
+      keep_absence(context, flight);
+    }
+  } else if (ttl == -1) {
     install(context, flight, flight.reply, rules.ttl, rules.ttl);
   } else if (ttl == -2 && rules.negative.count() > 0 && says_absent(flight.reply)) {
     install(context, flight, flight.reply, rules.negative, rules.negative);
@@ -168,15 +182,6 @@ bool leases_apply(const Flight& flight) {
   static const command::CommandSpec* const kGet = command::find("get");
   const auto& miss = flight.rule().miss;
   return flight.row == kGet && miss && miss->lease.count() > 0;
-}
-
-// Keeps that there is no such key, where the class says for how long.
-void keep_absence(Context& context, Flight& flight) {
-  const auto negative = flight.rule().cache->negative;
-  if (flight.keep && negative.count() > 0) {
-    install(context, flight, {}, negative, negative);
-  }
-  flight.keep = false;
 }
 
 // Nobody has the key: one of the askers fills it. That it is missing is remembered only when nobody
@@ -401,8 +406,6 @@ void take_element(Context& context, Flights::Id id, std::string_view reply) {
   }
   if (reply.empty() || reply.size() > limit_of(flight)) {
     flight.keep = false;
-  } else if (is_nil(reply)) {
-    keep_absence(context, flight);
   } else {
     flight.reply = reply;
   }

@@ -217,6 +217,18 @@ TEST_CASE("near cache: a key that an MGET names twice is kept as well") {
   CHECK(rig.asked({"MGET"}) == 1);
 }
 
+TEST_CASE("near cache: what MGET cannot show of a key of another type is not kept as missing") {
+  CacheRig rig(Way::Broadcast, with("ttl: 60s, mget: true, negative: 60s"));
+  RawClient client = rig.connect();
+  rig.keep(client, "other");
+  rig.foreign({"LPUSH", kA, "1"});
+  CHECK(client.call({"MGET", kA, kB}) == "*2\r\n$-1\r\n$-1\r\n");
+  settle(client);
+  CHECK(client.call({"GET", kA}).rfind("-WRONGTYPE", 0) == 0);
+  CHECK(client.call({"GET", kB}) == "$-1\r\n");
+  CHECK(rig.asked({"GET", kB}) == 0);
+}
+
 TEST_CASE("near cache: MGET goes upstream for other keys, other classes and without the option") {
   const bool option = GENERATE(false, true);
   CacheRig rig(Way::Broadcast, with(option ? "ttl: 60s, mget: true" : "ttl: 60s"));

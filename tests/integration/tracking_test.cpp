@@ -9,7 +9,9 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using namespace pannier;
+namespace config = pannier::config;
+namespace upstream = pannier::upstream;
+namespace test = pannier::test;
 using test::command;
 using test::RedisServer;
 using test::Tracked;
