@@ -9,6 +9,7 @@
 #include <vector>
 
 using namespace std::chrono_literals;
+namespace base = pannier::base;
 namespace config = pannier::config;
 namespace upstream = pannier::upstream;
 namespace test = pannier::test;
