@@ -55,7 +55,7 @@ constexpr TtlRow kRows[] = {
     {"lpushx", Form::Other, First, kMaybe},
     {"lset", Form::Other, First, kMaybe},
     {"mset", Form::Other, Pairs, false, kFresh},
-    {"msetnx", Form::Other, Pairs, kMaybe, kFresh},
+    {"msetnx", Form::Other, Pairs, kMaybe},
     {"persist", Form::Persist, First},
     {"pexpire", Form::Expire, First},
     {"pexpireat", Form::Expire, First},

@@ -3,6 +3,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "introspection.hpp"
+#include "ttl_requests.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -203,7 +204,7 @@ bool identify_read(const Context& context,
       (row.last != row.first && arguments.size() != 2)) {
     return false;
   }
-  const policy::ClassId key_class = context.rules->matcher.match(arguments[1]);
+  const policy::ClassId key_class = class_of(context, arguments[1]);
   if (key_class == policy::kNoClass || !context.rules->at(key_class).cache) {
     return false;
   }

@@ -1,4 +1,5 @@
 #include "request_handler.hpp"
+#include "ttl_requests.hpp"
 
 #include <algorithm>
 
@@ -13,7 +14,7 @@ config::Reads reads_of_keys(const Context& context, const Session& session) {
   config::Reads out = class_reads(context, &session, policy::kNoClass);
   bool first = true;
   for (const std::string_view key : context.keys) {
-    const config::Reads reads = class_reads(context, &session, context.rules->matcher.match(key));
+    const config::Reads reads = class_reads(context, &session, class_of(context, key));
     if (reads == config::Reads::Primary || (!first && reads != out)) {
       return config::Reads::Primary;
     }

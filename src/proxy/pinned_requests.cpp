@@ -5,6 +5,7 @@
 #include "policy_stage.hpp"
 #include "request_handler.hpp"
 #include "throttle.hpp"
+#include "ttl_requests.hpp"
 
 #include <fmt/format.h>
 
@@ -102,6 +103,9 @@ bool answer_after_loss(Context& context, Session& session, const CommandSpec& ro
 void note_transaction(Session& session, const CommandSpec& row) {
   PinnedState& pinned = session.pinned;
   if (row.name == "multi") {
+    if (!pinned.multi) {
+      pinned.queued = {};
+    }
     // Refused to a RESP2 subscriber.
     pinned.multi =
         pinned.multi || session.state.version == resp::Version::Resp3 || !pinned.subscribed();
@@ -245,8 +249,9 @@ void prepare_transaction(Session& session, std::size_t count, Outgoing& out) {
     session.pinned.settling = session.pinned.selected_in_multi >= 0;
     out.deadline = upstream::DeadlineKind::Slow;
     out.purpose = upstream::Purpose::Exec;
-    out.fate =
-        session.pinned.selected_in_multi >= 0 ? upstream::Fate::Whole : upstream::Fate::Forward;
+    const bool is_mapped =
+        session.pinned.selected_in_multi >= 0 || !session.pinned.queued.places.empty();
+    out.fate = is_mapped ? upstream::Fate::Whole : upstream::Fate::Forward;
   }
   note_transaction(session, *out.row);
 }
@@ -380,6 +385,7 @@ Step handle_pinned(Context& context,
   out.row = &row;
   out.arguments = request.arguments;
   out.frame = frame_of(context, request);
+  out.is_planned = context.ttl.planned;
   if (prepare(context, session, request.arguments.size(), out)) {
     send(context, session, *session.pinned.connection, out);
   }
@@ -408,6 +414,9 @@ Step start_upload(Context& context,
     static_cast<void>(refuse_in_multi(context, session));
     return drop_upload(session);
   }
+  if (answered_by_rules(context, session, row, head, announced_arguments)) {
+    return drop_upload(session);
+  }
   if (pinned.connection == nullptr) {
     const Step step = take_pinned(context, session, uses_multi_reserve(row));
     if (step == Step::Wait) {
@@ -425,6 +434,7 @@ Step start_upload(Context& context,
   out.row = &row;
   out.arguments = head;
   out.announced = announced_arguments;
+  out.is_planned = context.ttl.planned;
   if (!prepare(context, session, announced_arguments, out)) {
     return drop_upload(session);
   }
@@ -458,6 +468,7 @@ Step begin_upload(Context& context, Session& session, const LargeRequest& reques
   if (step == Step::Done) {
     note_handled(context, session, *row, request.head);
   }
+  context.matched = {};
   return step;
 }
 

@@ -8,6 +8,7 @@
 #include "introspection.hpp"
 #include "request_handler.hpp"
 #include "throttle.hpp"
+#include "ttl_requests.hpp"
 #include "write_marks.hpp"
 
 #include <fmt/format.h>
@@ -71,6 +72,9 @@ void ReplyRouter::on_reply(upstream::Connection& connection,
                            char type,
                            bool last) {
   route(connection, index, bytes, type, last);
+  if (last && context_->runtime.slots[index].has_ttl) {
+    forget_followers(*context_, index, false);
+  }
   if (last && connection.in_flight() == 0) {
     context_->lanes.answered(connection);
   }
@@ -90,8 +94,12 @@ void ReplyRouter::route(upstream::Connection& connection,
   note_reply(connection, index, bytes, type, last);
   if (last) {
     settle(connection, index);
+    if (slot.has_ttl) {
+      take_stored_reply(*context_, connection, index, bytes, type);
+    }
   }
   if (slot.fate == upstream::Fate::Swallow) {
+    end_own(connection, slot, bytes);
     return;
   }
   if (is_ask) {
@@ -129,6 +137,20 @@ void ReplyRouter::route(upstream::Connection& connection,
   } else if (session->output_bytes() > Session::kPauseAt && !connection.paused() &&
              !others_wait_for(slot)) {
     hold_up(connection, *session);
+  }
+}
+
+// Of a command of Pannier's own; "": it is lost.
+void ReplyRouter::end_own(upstream::Connection& connection,
+                          upstream::Slot& slot,
+                          std::string_view bytes) {
+  if (slot.purpose == upstream::Purpose::Renew) {
+    take_renewal(*context_, slot, bytes);
+  } else if (slot.purpose == upstream::Purpose::Ttl) {
+    take_added_reply(*context_, slot, bytes);
+    if (Session* session = context_->sessions.find(slot.session)) {
+      finish(connection, slot, *session);
+    }
   }
 }
 
@@ -233,14 +255,19 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
     case upstream::Purpose::Throttle:
       give(session, slot, throttle_reply(bytes), true);
       return;
+    case upstream::Purpose::SetNx:
+      give(session, slot, setnx_reply(bytes), true);
+      return;
     case upstream::Purpose::Exec:
-      if (bytes.starts_with('*') && !bytes.starts_with("*-1")) {
+      if (session.pinned.selected_in_multi >= 0 && bytes.starts_with('*') &&
+          !bytes.starts_with("*-1")) {
         session.state.db = static_cast<std::uint32_t>(session.pinned.selected_in_multi);
         session.pinned.dirty = true;
       }
       session.pinned.selected_in_multi = -1;
       session.pinned.settling = false;
-      break;
+      give(session, slot, exec_reply(*context_, index, bytes), true);
+      return;
     case upstream::Purpose::Abort:
       give(session, slot, kFailedTransaction, true);
       return;
@@ -274,73 +301,16 @@ void ReplyRouter::on_push(upstream::Connection& connection, std::string_view byt
   }
 }
 
-// A large reply whose client does not read holds up a shared lane: the lane takes nothing new, and
-// reads of others that wait behind are sent again on a new one. Their writes wait: a write is never
-// sent twice.
-void ReplyRouter::hold_up(upstream::Connection& connection, Session& session) {
-  session.pause(connection);
-  if (!context_->lanes.owns(connection)) {
-    return;
-  }
-  context_->lanes.retire(connection);
-  std::vector<upstream::SlotIndex> waiting;
-  connection.pipeline().for_each([&](upstream::SlotIndex index) { waiting.push_back(index); });
-  for (const upstream::SlotIndex index : waiting) {
-    const upstream::Slot& slot = context_->runtime.slots[index];
-    const Session* asker = context_->sessions.find(slot.session);
-    const bool own =
-        asker == nullptr && slot.flight != 0 && slot.purpose == upstream::Purpose::None;
-    const bool other = asker != nullptr && asker != &session && asker->writes_in_flight() == 0;
-    if ((own || other) && slot.fate == upstream::Fate::Forward && !slot.is_write &&
-        slot.length > 0) {
-      send_again(connection, index);
-    }
-  }
-}
-
-// The same for thousands of small replies.
-void ReplyRouter::hold_up_if_full(upstream::Connection& connection, Session& session) {
-  const bool more_comes = connection.in_flight() > 0 && session.in_flight() > 0;
-  if (more_comes && !connection.is_closed() && !connection.paused() && session.holds_too_much()) {
-    hold_up(connection, session);
-  }
-}
-
-void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex index) {
-  Context& context = *context_;
-  const upstream::Slot old = context.runtime.slots[index];
-  Session* asker = context.sessions.find(old.session);  // null: a read of Pannier's own
-  upstream::Connection* lane = context.lanes.pick(from.spec(), old.session.index, false);
-  if (lane == nullptr || lane == &from) {
-    return;
-  }
-  std::string request;
-  from.pipeline().copy_request(old, request);
-  const upstream::SlotIndex copy = context.runtime.slots.take();
-  upstream::Slot& fresh = context.runtime.slots[copy];
-  const auto line = fresh.next_in_line;
-  fresh = old;
-  fresh.next_in_line = line;
-  context.runtime.deadlines.remove(index);
-  context.runtime.slots[index].fate = upstream::Fate::Swallow;
-  context.runtime.slots[index].flight = 0;
-  if (fresh.flight != 0) {
-    context.flights[fresh.flight].keep = false;  // what was to stand before and behind it does not
-  }
-  context.runtime.deadlines.add(copy);
-  if (asker != nullptr) {
-    asker->binding(from.node()).lane = lane;
-  }
-  context.runtime.metrics.nodes.at(from.node()).inflight.add();
-  static_cast<void>(hand_over(context, *lane, copy, request));
-}
-
 void ReplyRouter::on_lost(upstream::Connection& connection,
                           upstream::SlotIndex index,
                           bool was_sent) {
   upstream::Slot& slot = context_->runtime.slots[index];
   settle(connection, index);
+  if (slot.has_ttl) {
+    forget_followers(*context_, index, was_sent);
+  }
   if (slot.fate == upstream::Fate::Swallow) {
+    end_own(connection, slot, {});
     return;
   }
   if (slot.purpose == upstream::Purpose::Limit) {

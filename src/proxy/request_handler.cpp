@@ -8,6 +8,7 @@
 #include "introspection.hpp"
 #include "policy_stage.hpp"
 #include "throttle.hpp"
+#include "ttl_requests.hpp"
 #include "write_marks.hpp"
 
 #include <fmt/format.h>
@@ -279,6 +280,7 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
   out.arguments = request.arguments;
   out.frame = frame_of(context, request);
   out.deadline = deadline_of(row);
+  out.is_planned = context.ttl.planned;
   set_purpose(context, *lane, out);
   if (what.fill != nullptr) {
     send_flight(context, session, *lane, out, *what.fill);
@@ -396,15 +398,19 @@ Step handle(Context& context, Session& session, const resp::Request& request) {
     return Step::Wait;
   }
   Step step = Step::Done;
-  if (passage == Passage::Free) {
+  if (passage == Passage::Free && !answered_by_rules(context, session, *row, request.arguments)) {
     step = needs_pinned(session, *row, request.arguments)
                ? handle_pinned(context, session, *row, request)
            : row->handling == Handling::Local ? handle_local(context, session, *row, request)
                                               : serve(context, session, *row, request);
+    if (step == Step::Done && context.rules->any_sliding) {
+      renew_life(context, session, *row, request.arguments);
+    }
   }
   if (step == Step::Done) {
     note_handled(context, session, *row, request.arguments);
   }
+  context.matched = {};
   return step;
 }
 

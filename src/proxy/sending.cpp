@@ -2,6 +2,7 @@
 
 #include "cached_reads.hpp"
 #include "introspection.hpp"
+#include "ttl_requests.hpp"
 #include "write_marks.hpp"
 
 namespace pannier::proxy {
@@ -50,6 +51,10 @@ void send(Context& context,
     session.last_write_node = connection.node();
   }
   mark_request(context, session, index, out);
+  note_queued(context, session, index, out);
+  if (out.is_planned) {
+    plan_reply(context, session, slot);
+  }
   if (&connection == session.pinned.connection) {
     ++session.pinned.in_flight;
   } else {
@@ -69,9 +74,15 @@ void send(Context& context,
   if (out.mget != nullptr) {
     context.mgets[index] = *out.mget;
   }
-  if (hand_over(context, connection, index, out.frame) && is_write && context.rules->any_cache &&
-      !session.pinned.multi) {
+  const std::string_view frame = out.is_planned ? planned_frame(context, out) : out.frame;
+  if (!hand_over(context, connection, index, frame)) {
+    return;
+  }
+  if (is_write && context.rules->any_cache && !session.pinned.multi) {
     publish_write(context, connection, out);
+  }
+  if (out.is_planned) {
+    follow_plan(context, session, connection, index, out);
   }
 }
 

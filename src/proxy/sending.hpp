@@ -24,6 +24,7 @@ struct Outgoing {
   const MgetFill* mget = nullptr;
   std::uint32_t flight = 0;  // its reply may be kept and shared; 0: not
   bool is_subscribe = false;
+  bool is_planned = false;  // context.ttl says what the policy makes of it
 };
 
 // May change data, as far as the order of a session's requests goes.

@@ -3,6 +3,7 @@
 #include "pannier/proxy/session.hpp"
 
 #include "request_handler.hpp"
+#include "ttl_requests.hpp"
 
 #include <utility>
 
@@ -43,6 +44,9 @@ void Session::finish_upload() {
       slot.start = context_.runtime.now;
       slot.deadline = upstream::DeadlineKind::Slow;
       context_.runtime.deadlines.add(index);
+    }
+    if (slot.has_ttl) {
+      follow_upload(context_, *this, index);
     }
   }
   release_pinned(context_, *this);

@@ -174,6 +174,15 @@ void mark_request(Context& context,
   }
 }
 
+void mark_added(Context& context, upstream::SlotIndex index, std::uint64_t key_hash) {
+  if (context.shared.remember_writes.load(std::memory_order_relaxed)) {
+    upstream::Slot& slot = context.runtime.slots[index];
+    slot.marks_keys = true;
+    slot.key_hash = key_hash;
+    begin_write(context, key_hash);
+  }
+}
+
 void settle_marks(Context& context, upstream::SlotIndex index) {
   upstream::Slot& slot = context.runtime.slots[index];
   if (!slot.marks_all && !slot.marks_keys && !slot.shows_keys) {

@@ -18,4 +18,7 @@ void settle_marks(Context& context, upstream::SlotIndex index);
 // Rung Channel: tells the fleet what was written; right behind the write on the same connection.
 void publish_write(Context& context, upstream::Connection& connection, const Outgoing& out);
 
+// Of a TTL that Pannier gives behind a client's write: until it is answered, that write goes on.
+void mark_added(Context& context, upstream::SlotIndex index, std::uint64_t key_hash);
+
 }  // namespace pannier::proxy

@@ -10,8 +10,10 @@
 #include "pannier/proxy/policy_status.hpp"
 #include "pannier/proxy/rule_stage.hpp"
 #include "pannier/proxy/session_table.hpp"
+#include "pannier/proxy/sliding_lives.hpp"
 #include "pannier/proxy/slowlog.hpp"
 #include "pannier/proxy/tracking_states.hpp"
+#include "pannier/proxy/ttl_state.hpp"
 #include "pannier/resp/request_batch.hpp"
 #include "pannier/route/recent_writes.hpp"
 #include "pannier/route/topology.hpp"
@@ -58,6 +60,7 @@ struct Shared {
   std::unique_ptr<cache::NearCache> shadow;
   cache::Leases leases;
   RuleState rule_state;
+  SlidingLives sliding_lives;
   std::array<NodeTracking, cache::kMaxNodes> tracking;
   TrackingStates tracking_states;
   std::array<std::atomic<bool>, cache::kMaxClasses> optin{};  // classes that are tracked per key
@@ -122,6 +125,8 @@ struct Context {
   LeaseWaits waits;
   std::unordered_map<upstream::SlotIndex, MgetFill> mgets;
   command::LearnedCommands learned;
+  TtlState ttl;
+  mutable MatchedKey matched;  // of the running request
   Slowlog slowlog;
   cache::HotKeys hot_keys;
   std::uint64_t hot_bytes = 0;  // of the reply from memory that was given last

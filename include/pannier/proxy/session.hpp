@@ -7,6 +7,7 @@
 #include "pannier/proxy/reply_queue.hpp"
 #include "pannier/proxy/rule_stage.hpp"
 #include "pannier/proxy/session_state.hpp"
+#include "pannier/proxy/ttl_state.hpp"
 #include "pannier/resp/request_parser.hpp"
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/connection.hpp"
@@ -76,6 +77,7 @@ struct PinnedState {
   std::int64_t selected_in_multi = -1;
   std::string failed;                  // why the connection that was waited for did not open
   std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
+  TtlTransaction queued;               // since MULTI, until EXEC is sent
 
   // State upstream that ends with the connection and that the client would miss.
   [[nodiscard]] bool holds_client_state() const {

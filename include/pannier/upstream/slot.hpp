@@ -41,7 +41,10 @@ enum class Purpose : std::uint8_t {
   FillTtl,   // PTTL behind a read whose reply is to be kept
   Caching,   // CLIENT TRACKING or CLIENT CACHING before such a read
   Throttle,  // CL.THROTTLE: a script's reply becomes redis-cell's
-  Limit      // the same script for a limit that all sidecars share; `key_hash`: whose ask it is
+  Limit,     // the same script for a limit that all sidecars share; `key_hash`: whose ask it is
+  SetNx,     // SETNX that was sent as SET
+  Ttl,       // a TTL that Pannier gives behind a store
+  Renew      // of a sliding TTL
 };
 
 enum class DeadlineKind : std::uint8_t {
@@ -74,6 +77,9 @@ struct Slot {
   bool shows_keys = false;          // a read past the near cache: what it kept of its keys goes
   bool in_backlog = false;          // waits for the connection's handshake: certainly not sent
   bool is_subscribe = false;        // completes after `confirmations` confirmations
+  bool has_ttl = false;             // something is kept for its reply (proxy/ttl_state.hpp)
+  bool in_multi = false;            // of Purpose::Ttl: it is queued
+  std::uint16_t key_class = 0;      // of Purpose::Ttl and Renew
   std::uint32_t confirmations = 0;  // still to come; 0 before the first: see Pipeline
   std::uint32_t queued_us = 0;      // before its bytes left, when they could not at once
   std::uint32_t length = 0;         // of the request's bytes; 0: not kept

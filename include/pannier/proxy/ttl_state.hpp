@@ -1,0 +1,57 @@
+#pragma once
+
+#include "pannier/policy/ttl_plan.hpp"
+#include "pannier/upstream/slot.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pannier::proxy {
+
+// An element of EXEC's reply that the client must not see as it is: one of Pannier's own, which
+// goes, or a SETNX that was sent as SET.
+struct TtlPlace {
+  std::uint32_t index = 0;
+  bool is_added = false;
+};
+
+// What a session has queued since MULTI.
+struct TtlTransaction {
+  std::uint32_t queued = 0;
+  std::vector<TtlPlace> places;  // by index
+};
+
+// A command of Pannier's own that has to wait.
+struct TtlFollower {
+  std::string request;
+  policy::ClassId key_class = policy::kNoClass;
+  std::uint64_t key_hash = 0;
+};
+
+struct TtlFollowers {
+  std::vector<TtlFollower> all;
+  bool after_stored = false;  // for the client's reply; else for the last byte of its upload
+};
+
+// What one worker knows of TTL rules at work (ttl_requests.hpp).
+struct TtlState {
+  bool planned = false;  // `plan` is the running request's, and there is something in it
+  policy::TtlPlan plan;
+  std::string frame;  // of the rewritten request
+  std::string added;  // the one that is about to be sent behind it
+  std::unordered_map<upstream::SlotIndex, TtlFollowers> followers;
+  std::unordered_map<upstream::SlotIndex, TtlTransaction> transactions;
+  std::vector<policy::ClassId> warned;  // classes of `store: never` that somebody counts in
+};
+
+// The class of a key of the running request, once it was asked for. Empty between requests: another
+// one's key may lie in the same place.
+struct MatchedKey {
+  std::string_view key;  // compared by where it lies
+  policy::ClassId id = policy::kNoClass;
+};
+
+}  // namespace pannier::proxy

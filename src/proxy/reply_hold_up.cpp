@@ -1,0 +1,71 @@
+#include "reply_router.hpp"
+#include "sending.hpp"
+
+#include <string>
+#include <vector>
+
+// Replies that their client does not read, and the requests of others behind them.
+namespace pannier::proxy {
+
+// A large reply whose client does not read holds up a shared lane: the lane takes nothing new, and
+// reads of others that wait behind are sent again on a new one. Their writes wait: a write is never
+// sent twice.
+void ReplyRouter::hold_up(upstream::Connection& connection, Session& session) {
+  session.pause(connection);
+  if (!context_->lanes.owns(connection)) {
+    return;
+  }
+  context_->lanes.retire(connection);
+  std::vector<upstream::SlotIndex> waiting;
+  connection.pipeline().for_each([&](upstream::SlotIndex index) { waiting.push_back(index); });
+  for (const upstream::SlotIndex index : waiting) {
+    const upstream::Slot& slot = context_->runtime.slots[index];
+    const Session* asker = context_->sessions.find(slot.session);
+    const bool own =
+        asker == nullptr && slot.flight != 0 && slot.purpose == upstream::Purpose::None;
+    const bool other = asker != nullptr && asker != &session && asker->writes_in_flight() == 0;
+    if ((own || other) && slot.fate == upstream::Fate::Forward && !slot.is_write &&
+        slot.length > 0) {
+      send_again(connection, index);
+    }
+  }
+}
+
+// The same for thousands of small replies.
+void ReplyRouter::hold_up_if_full(upstream::Connection& connection, Session& session) {
+  const bool more_comes = connection.in_flight() > 0 && session.in_flight() > 0;
+  if (more_comes && !connection.is_closed() && !connection.paused() && session.holds_too_much()) {
+    hold_up(connection, session);
+  }
+}
+
+void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex index) {
+  Context& context = *context_;
+  const upstream::Slot old = context.runtime.slots[index];
+  Session* asker = context.sessions.find(old.session);  // null: a read of Pannier's own
+  upstream::Connection* lane = context.lanes.pick(from.spec(), old.session.index, false);
+  if (lane == nullptr || lane == &from) {
+    return;
+  }
+  std::string request;
+  from.pipeline().copy_request(old, request);
+  const upstream::SlotIndex copy = context.runtime.slots.take();
+  upstream::Slot& fresh = context.runtime.slots[copy];
+  const auto line = fresh.next_in_line;
+  fresh = old;
+  fresh.next_in_line = line;
+  context.runtime.deadlines.remove(index);
+  context.runtime.slots[index].fate = upstream::Fate::Swallow;
+  context.runtime.slots[index].flight = 0;
+  if (fresh.flight != 0) {
+    context.flights[fresh.flight].keep = false;  // what was to stand before and behind it does not
+  }
+  context.runtime.deadlines.add(copy);
+  if (asker != nullptr) {
+    asker->binding(from.node()).lane = lane;
+  }
+  context.runtime.metrics.nodes.at(from.node()).inflight.add();
+  static_cast<void>(hand_over(context, *lane, copy, request));
+}
+
+}  // namespace pannier::proxy

@@ -1,0 +1,439 @@
+#include "ttl_requests.hpp"
+
+#include "pannier/base/bytes.hpp"
+#include "pannier/base/log.hpp"
+#include "pannier/resp/reply_writer.hpp"
+#include "pannier/resp/request_parser.hpp"
+
+#include "absent_reply.hpp"
+#include "cached_reads.hpp"
+#include "introspection.hpp"
+#include "request_handler.hpp"
+#include "write_marks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+namespace pannier::proxy {
+namespace {
+
+using command::CommandSpec;
+using metrics::TtlAction;
+using Arguments = std::span<const std::string_view>;
+using Outcome = policy::TtlPlan::Outcome;
+
+void count(Context& context, policy::ClassId key_class, TtlAction action, bool enforced) {
+  metrics::ClassMetrics& metrics = context.runtime.metrics.classes[key_class];
+  (enforced ? metrics.ttl_applied : metrics.ttl_observed)
+      .at(static_cast<std::size_t>(action))
+      .add();
+}
+
+void count_plan(Context& context) {
+  for (const policy::TtlCount& each : context.ttl.plan.counts) {
+    count(context, each.key_class, each.action, each.enforced);
+  }
+}
+
+std::int64_t unix_milliseconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+bool may_read_replies(const Session& session) {
+  return session.state.version == resp::Version::Resp3 || !session.pinned.subscribed();
+}
+
+// Counters cannot live in such a class: whoever counts there means something else by it.
+void warn_of_counter(Context& context, policy::ClassId key_class, const CommandSpec& row) {
+  auto& warned = context.ttl.warned;
+  if ((row.name.starts_with("incr") || row.name.starts_with("decr")) &&
+      std::find(warned.begin(), warned.end(), key_class) == warned.end()) {
+    warned.push_back(key_class);
+    base::log_warn("policy",
+                   "class {} is `store: never`, but a client counts in it with {}; that is refused",
+                   context.rules->at(key_class).name,
+                   row.name);
+  }
+}
+
+std::string refusal_text(const Context& context, const CommandSpec& row) {
+  const policy::TtlPlan& plan = context.ttl.plan;
+  const std::string& name = context.rules->at(plan.refused_by).name;
+  switch (plan.refusal) {
+    case TtlAction::Required:
+      return fmt::format(
+          "NOTSTORED [pannier class={}] keys of this class must be stored with a TTL", name);
+    case TtlAction::Script:
+      return fmt::format("NOPERM [pannier class={}] scripts may not touch keys of this class",
+                         name);
+    default:
+      return fmt::format(
+          "NOTSTORED [pannier class={}] '{}': keys of this class are never stored; ask where they "
+          "come from",
+          name,
+          row.name);
+  }
+}
+
+void refuse_planned(Context& context, Session& session, const CommandSpec& row) {
+  count_plan(context);
+  if (context.ttl.plan.refusal == TtlAction::NotStored) {
+    warn_of_counter(context, context.ttl.plan.refused_by, row);
+  }
+  if (session.pinned.multi) {
+    fail_transaction(session);
+  }
+  refuse(context, session, metrics::Refusal::Denied, refusal_text(context, row));
+}
+
+// A read of `store: never`, unless somebody's transaction or subscription is to see it.
+bool answer_absent(Context& context,
+                   Session& session,
+                   const CommandSpec& row,
+                   Arguments arguments) {
+  if (session.pinned.multi) {
+    return false;
+  }
+  context.keys.clear();
+  if (command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown ||
+      context.keys.empty()) {
+    return false;
+  }
+  const policy::ClassId id = class_of(context, context.keys.front());
+  if (id == policy::kNoClass || context.rules->at(id).store != config::Store::Never) {
+    return false;
+  }
+  for (const std::string_view key : context.keys) {
+    const policy::ClassId other = context.rules->matcher.match(key);
+    if (other == policy::kNoClass || !policy::refuses_stores(context.rules->at(other))) {
+      if (other == id) {
+        count(context, id, TtlAction::NotRead, false);
+      }
+      return false;
+    }
+  }
+  context.text.clear();
+  if (!append_absent_reply(context.text, row, arguments, session.state.version)) {
+    return false;
+  }
+  count(context, id, TtlAction::NotRead, true);
+  session.answer(context.text);
+  return true;
+}
+
+bool knows_conditions(const Context& context) {
+  const std::string_view version = context.topology->server_version;
+  const std::string_view major = version.substr(0, version.find('.'));
+  return base::parse_int(major).value_or(7) >= 7;
+}
+
+void encode(std::string& out, const policy::TtlAddition& addition, bool has_conditions) {
+  const fmt::format_int ms(addition.ms);
+  const std::string_view digits{ms.data(), ms.size()};
+  const std::string_view word = addition.is_bound ? "LT" : "NX";
+  out.clear();
+  if (has_conditions) {
+    const std::array<std::string_view, 4> request{"PEXPIRE", addition.key, digits, word};
+    resp::append_request(out, request);
+  } else {
+    const std::array<std::string_view, 6> request{
+        "EVAL", policy::kExpireScript, "1", addition.key, digits, word};
+    resp::append_request(out, request);
+  }
+}
+
+// As in flight of the session that it was sent for, so that this one keeps to the connection.
+void bind(Context& context,
+          Session* session,
+          upstream::Connection& connection,
+          upstream::Slot& slot) {
+  if (session == nullptr) {
+    return;
+  }
+  if (session->pinned.connection == &connection) {
+    ++session->pinned.in_flight;
+  } else if (context.lanes.owns(connection)) {
+    Binding& binding = session->binding(connection.node());
+    ++binding.in_flight;
+    ++binding.writes;
+  } else {
+    return;
+  }
+  slot.session = session->ref();
+}
+
+void send_added(Context& context,
+                Session* session,
+                upstream::Connection& connection,
+                std::string_view request,
+                policy::ClassId key_class,
+                std::uint64_t key_hash) {
+  static const std::uint16_t kRow = metrics_index(*command::find("pexpire"));
+  const upstream::SlotIndex index = take_slot(context, connection, kRow);
+  upstream::Slot& slot = context.runtime.slots[index];
+  slot.fate = upstream::Fate::Swallow;
+  slot.purpose = upstream::Purpose::Ttl;
+  slot.is_write = true;
+  slot.key_class = key_class;
+  bind(context, session, connection, slot);
+  if (session != nullptr && session->pinned.multi && session->pinned.connection == &connection) {
+    TtlTransaction& transaction = session->pinned.queued;
+    transaction.places.push_back({transaction.queued++, true});
+    slot.in_multi = true;
+  } else {
+    mark_added(context, index, key_hash);
+  }
+  context.runtime.metrics.nodes.at(connection.node()).requests.add();
+  static_cast<void>(hand_over(context, connection, index, request));
+}
+
+TtlFollowers make_followers(const Context& context) {
+  TtlFollowers out;
+  out.after_stored = context.ttl.plan.after_stored;
+  for (const policy::TtlAddition& each : context.ttl.plan.additions) {
+    TtlFollower& follower = out.all.emplace_back();
+    encode(follower.request, each, knows_conditions(context));
+    follower.key_class = each.key_class;
+    follower.key_hash = route::RecentWrites::hash(each.key);
+  }
+  return out;
+}
+
+void send_followers(Context& context,
+                    Session* session,
+                    upstream::Connection& connection,
+                    const TtlFollowers& followers) {
+  for (const TtlFollower& each : followers.all) {
+    send_added(context, session, connection, each.request, each.key_class, each.key_hash);
+  }
+}
+
+// The reply says that something was stored. `type`: of the whole reply, of which `bytes` may be the
+// end only.
+bool has_stored(std::string_view bytes, char type, bool is_part) {
+  switch (type) {
+    case '-':
+    case '_':
+      return false;
+    case ':':
+      return !bytes.starts_with(":0") && !bytes.starts_with(":-");
+    default:
+      return is_part || !(bytes.starts_with("$-1") || bytes.starts_with("*-1"));
+  }
+}
+
+}  // namespace
+
+policy::ClassId class_of(const Context& context, std::string_view key) {
+  MatchedKey& matched = context.matched;
+  if (matched.key.data() != key.data() || matched.key.size() != key.size()) {
+    matched = {key, context.rules->matcher.match(key)};
+  }
+  return matched.id;
+}
+
+bool answer_by_rules(Context& context,
+                     Session& session,
+                     const CommandSpec& row,
+                     Arguments arguments,
+                     std::size_t announced) {
+  const policy::TtlForm form = policy::ttl_form(row);
+  if (!may_read_replies(session)) {
+    return false;
+  }
+  if (form == policy::TtlForm::None) {
+    return context.rules->any_never && row.has(command::kReadOnly) && announced == 0 &&
+           answer_absent(context, session, row, arguments);
+  }
+  policy::TtlRequest request;
+  request.row = &row;
+  request.arguments = arguments;
+  request.announced = announced;
+  request.in_multi = session.pinned.multi;
+  request.random = next_random(context);
+  if (form != policy::TtlForm::Other) {
+    request.unix_now = unix_milliseconds();
+    request.has_conditions = knows_conditions(context);
+  }
+  if (arguments.size() > 1 && row.first == 1) {
+    request.first = class_of(context, arguments[1]);
+  }
+  policy::plan_ttl(*context.rules, request, context.ttl.plan);
+  if (context.ttl.plan.outcome == Outcome::Refuse) {
+    refuse_planned(context, session, row);
+    return true;
+  }
+  context.ttl.planned = !context.ttl.plan.is_idle();
+  return false;
+}
+
+std::string_view planned_frame(Context& context, const Outgoing& out) {
+  if (context.ttl.plan.outcome != Outcome::Rewrite) {
+    return out.frame;
+  }
+  context.ttl.frame.clear();
+  resp::append_request(context.ttl.frame, context.ttl.plan.arguments);
+  return context.ttl.frame;
+}
+
+void plan_reply(Context& context, Session& session, upstream::Slot& slot) {
+  if (!context.ttl.plan.answers_integer) {
+    return;
+  }
+  if (session.pinned.multi) {
+    session.pinned.queued.places.push_back({session.pinned.queued.queued - 1, false});
+  } else {
+    slot.fate = upstream::Fate::Whole;
+    slot.purpose = upstream::Purpose::SetNx;
+  }
+}
+
+void follow_plan(Context& context,
+                 Session& session,
+                 upstream::Connection& connection,
+                 upstream::SlotIndex index,
+                 const Outgoing& out) {
+  const policy::TtlPlan& plan = context.ttl.plan;
+  count_plan(context);
+  if (plan.life) {
+    note_life(context, session, *plan.life);
+  }
+  if (plan.additions.empty()) {
+    return;
+  }
+  if (plan.after_stored || out.announced > out.arguments.size()) {
+    context.ttl.followers[index] = make_followers(context);
+    context.runtime.slots[index].has_ttl = true;
+    return;
+  }
+  const bool has_conditions = knows_conditions(context);
+  for (const policy::TtlAddition& each : plan.additions) {
+    encode(context.ttl.added, each, has_conditions);
+    send_added(context,
+               &session,
+               connection,
+               context.ttl.added,
+               each.key_class,
+               route::RecentWrites::hash(each.key));
+  }
+}
+
+void note_queued(Context& context,
+                 Session& session,
+                 upstream::SlotIndex index,
+                 const Outgoing& out) {
+  PinnedState& pinned = session.pinned;
+  if (pinned.multi) {
+    const bool runs_at_once =
+        out.row->handling == command::Handling::Transaction && out.row->name != "unwatch";
+    pinned.queued.queued += runs_at_once ? 0 : 1;
+  } else if (out.purpose == upstream::Purpose::Exec && !pinned.queued.places.empty()) {
+    context.runtime.slots[index].has_ttl = true;
+    context.ttl.transactions[index] = std::exchange(pinned.queued, {});
+  }
+}
+
+void follow_upload(Context& context, Session& session, upstream::SlotIndex index) {
+  const auto found = context.ttl.followers.find(index);
+  if (found == context.ttl.followers.end() || found->second.after_stored) {
+    return;
+  }
+  const TtlFollowers followers = std::move(found->second);
+  context.ttl.followers.erase(found);
+  send_followers(context, &session, *session.pinned.connection, followers);
+}
+
+void take_stored_reply(Context& context,
+                       upstream::Connection& connection,
+                       upstream::SlotIndex index,
+                       std::string_view bytes,
+                       char type) {
+  const auto found = context.ttl.followers.find(index);
+  if (found == context.ttl.followers.end()) {
+    return;
+  }
+  const TtlFollowers followers = std::move(found->second);
+  context.ttl.followers.erase(found);
+  const upstream::Slot slot = context.runtime.slots[index];
+  if (followers.after_stored && has_stored(bytes, type, slot.started)) {
+    send_followers(context, context.sessions.find(slot.session), connection, followers);
+  }
+}
+
+void forget_followers(Context& context, upstream::SlotIndex index, bool was_lost) {
+  context.ttl.transactions.erase(index);
+  const auto found = context.ttl.followers.find(index);
+  if (found == context.ttl.followers.end()) {
+    return;
+  }
+  if (was_lost) {
+    for (const TtlFollower& each : found->second.all) {
+      context.runtime.metrics.classes[each.key_class].ttl_unapplied.add();
+    }
+  }
+  context.ttl.followers.erase(found);
+}
+
+void take_added_reply(Context& context, const upstream::Slot& slot, std::string_view bytes) {
+  const bool good = slot.in_multi ? bytes.starts_with("+QUEUED") : bytes.starts_with(':');
+  if (good) {
+    return;
+  }
+  context.runtime.metrics.classes[slot.key_class].ttl_unapplied.add();
+  Session* session = context.sessions.find(slot.session);
+  if (slot.in_multi && session != nullptr && session->pinned.multi) {
+    fail_transaction(*session);
+  }
+}
+
+std::string_view setnx_reply(std::string_view bytes) {
+  if (bytes.starts_with('+')) {
+    return ":1\r\n";
+  }
+  return bytes.starts_with("$-1") || bytes.starts_with('_') ? ":0\r\n" : bytes;
+}
+
+std::string exec_reply(Context& context, upstream::SlotIndex index, std::string_view bytes) {
+  const auto found = context.ttl.transactions.find(index);
+  if (found == context.ttl.transactions.end() || !bytes.starts_with('*') ||
+      bytes.starts_with("*-1")) {
+    return std::string(bytes);
+  }
+  const TtlTransaction& transaction = found->second;
+  const std::size_t header = bytes.find("\r\n") + 2;
+  const auto count = base::parse_int(bytes.substr(1, header - 3)).value_or(-1);
+  std::string out;
+  if (count != static_cast<std::int64_t>(transaction.queued)) {
+    resp::append_error(out,
+                       "UPSTREAM EXEC answered another number of commands than were queued "
+                       "(has run)");
+    return out;
+  }
+  const auto& places = transaction.places;
+  const auto added = std::count_if(
+      places.begin(), places.end(), [](const TtlPlace& place) { return place.is_added; });
+  resp::append_array_header(out, static_cast<std::size_t>(count - added));
+  std::string_view rest = bytes.substr(header);
+  auto place = places.begin();
+  for (std::uint32_t i = 0; i < transaction.queued; ++i) {
+    resp::ReplyScanner scanner;
+    static_cast<void>(scanner.scan(rest));
+    const std::string_view element = rest.substr(0, scanner.consumed());
+    rest.remove_prefix(element.size());
+    if (place == places.end() || place->index != i) {
+      out += element;
+      continue;
+    }
+    if (!place->is_added) {
+      out += setnx_reply(element);
+    }
+    ++place;
+  }
+  return out;
+}
+
+}  // namespace pannier::proxy
