@@ -147,12 +147,13 @@ struct FileWatch::Impl : std::enable_shared_from_this<Impl> {
     while (!events.empty()) {
       inotify_event event{};
       std::memcpy(&event, events.data(), sizeof(event));
+      const int id = event.wd;
       const std::string_view padded = events.substr(sizeof(event), event.len);
       const std::string_view name = padded.substr(0, padded.find('\0'));
       events.remove_prefix(sizeof(event) + event.len);
       // Too many to be told, a watch that ended, or a directory itself.
       if (name.empty() || std::any_of(watches.begin(), watches.end(), [&](const Watch& each) {
-            return each.id == event.wd && each.name == name;
+            return each.id == id && each.name == name;
           })) {
         return true;
       }

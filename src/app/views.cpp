@@ -31,6 +31,7 @@ std::string listener_note(const config::Listener& listener) {
 std::vector<admin::HotKeyView> view_of(const std::vector<cache::HotKeys::Entry>& keys,
                                        bool show_keys) {
   std::vector<admin::HotKeyView> out;
+  out.reserve(keys.size());
   for (const cache::HotKeys::Entry& each : keys) {
     out.push_back({show_keys ? each.key : proxy::hidden_key(each.key),
                    each.per_second,

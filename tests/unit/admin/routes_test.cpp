@@ -25,6 +25,7 @@ struct Calls {
   std::atomic<int> refresh{0};
   std::atomic<int> drain{0};
   std::atomic<int> level{-1};
+  std::atomic<int> reloads{0};
   std::vector<std::string> bypassed;
   std::vector<std::string> invalidated;
 };
@@ -51,6 +52,10 @@ AdminSources sources(Calls& calls, const std::string& token = "") {
   out.bypass = [&calls](std::string_view period) {
     calls.bypassed.emplace_back(period);
     return period == "10m" || period == "off";
+  };
+  out.reload = [&calls](const std::function<void(bool, std::string)>& done) {
+    const bool good = ++calls.reloads == 1;
+    done(good, good ? "generation 2 hash 00" : "policy.yaml:1:1: wrong\n1 fault(s)");
   };
   out.invalidate = [&calls](std::vector<std::string> keys, std::function<void(std::size_t)> done) {
     calls.invalidated = std::move(keys);
@@ -128,6 +133,18 @@ TEST_CASE("admin_routes: the log's level is set by name") {
     CHECK(status_of(ask(server, "POST", std::string("/log-level") + query, kAction)) == 400);
   }
   CHECK(calls.level == static_cast<int>(LogLevel::Warn));
+}
+
+TEST_CASE("admin_routes: the policy is loaded again, or its faults are told") {
+  Calls calls;
+  const RunningServer server(admin_routes(sources(calls)));
+  CHECK(status_of(ask(server, "POST", "/reload", kLocal)) == 403);
+  CHECK(status_of(ask(server, "GET", "/reload", kAction)) == 405);
+  CHECK(calls.reloads == 0);
+  CHECK(body_of(ask(server, "POST", "/reload", kAction)) == "generation 2 hash 00\n");
+  const auto refused = ask(server, "POST", "/reload", kAction);
+  CHECK(status_of(refused) == 422);
+  CHECK(body_of(refused) == "policy.yaml:1:1: wrong\n1 fault(s)\n");
 }
 
 TEST_CASE("admin_routes: the near cache is bypassed for a period") {

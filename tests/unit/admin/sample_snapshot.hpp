@@ -40,6 +40,7 @@ inline pannier::metrics::Snapshot sample_snapshot() {
   s.near_cache = {128U << 20U, 12U << 20U, 41'002, 0, {}, {}};
   s.near_cache.nodes = {{"resp3", "", 812, 1, 2, 0.4, 0.0006},
                         {"ttl", "resp3: <refused>", 0, 0, 0, std::nullopt, std::nullopt}};
+  s.policy = {4, "00c0ffee", 1.7e9, {3, 2, 1}, "policy.yaml:3:5: <keys>: is missing and 2 more"};
   t.invalidated_keys = 812;
   t.classes.resize(2);
   t.classes[0].name = "product";

@@ -63,6 +63,24 @@ TEST_CASE("views: stats tell the near cache by class") {
   CHECK(contains(text, R"("<price>":{"hit_ratio":null)"));
 }
 
+TEST_CASE("views: the policy in force and what is wrong with its file") {
+  auto snapshot = sample_snapshot();
+  const auto text = stats_json(snapshot, Readiness::Ready);
+  CHECK(contains(text, R"("policy":{"generation":4,"hash":"00c0ffee","age_seconds":)"));
+  CHECK(contains(text,
+                 R"("reloads":{"changed":3,"unchanged":2,"failed":1},)"
+                 R"("last_error":"policy.yaml:3:5: <keys>: is missing and 2 more"})"));
+  auto page = status_page(snapshot, page_sources());
+  CHECK(contains(page, "generation 4 <span class=soft>hash</span> <code>00c0ffee</code>"));
+  CHECK(contains(page, "not loaded: policy.yaml:3:5: &lt;keys&gt;: is missing and 2 more</p>"));
+  snapshot.policy.last_error.clear();
+  CHECK_FALSE(contains(status_page(snapshot, page_sources()), "not loaded"));
+  snapshot.policy = {};
+  page = status_page(snapshot, page_sources());
+  CHECK_FALSE(contains(page, "<h2>Policy</h2>"));
+  CHECK(contains(stats_json(snapshot, Readiness::Ready), R"("policy":null)"));
+}
+
 TEST_CASE("views: hot keys are shown as they come") {
   CHECK(hot_keys_json({}) == "[]\n");
   CHECK(hot_keys_json({{"#0123", 12.5, 100, 3, 4096}, {"a\"b", 0, 1, 0, 0}}) ==
