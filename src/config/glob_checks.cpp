@@ -11,7 +11,6 @@
 namespace pannier::config {
 namespace {
 
-constexpr std::size_t kMaxGlobs = 4096;
 // Of comparing equally specific globs, in `work` of common_key: well below a second. A thousand
 // classes "{tenant}:NAME:*" take a third of it.
 constexpr std::size_t kMaxWork = 30'000'000;

@@ -61,6 +61,7 @@ class RuleChecks : private WholeFile {
   const Policy* policy_;
   const std::vector<Draft::LimitUnits>* units_;
   std::map<std::string_view, int> names_;  // and the line of the rule
+  std::size_t globs_ = 0;
 };
 
 // What limits and denials share.
@@ -73,6 +74,12 @@ void RuleChecks::check_common(const Rule& rule, const std::string& path, std::st
             "is the name of the " + std::string(kind) + " on line " +
                 std::to_string(first->second) + " too");
     }
+  }
+  const bool fitted = globs_ <= kMaxGlobs;
+  globs_ += rule.keys.size();
+  if (fitted && globs_ > kMaxGlobs) {
+    error(path + ".keys",
+          "more than " + std::to_string(kMaxGlobs) + " globs in all limits and denials");
   }
   check_twice(rule.keys, path + ".keys");
   check_twice(rule.commands, path + ".commands");

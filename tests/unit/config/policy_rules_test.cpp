@@ -384,3 +384,25 @@ TEST_CASE("policy_rules: files that no editor wrote", "[config]") {
                       "  - { name: b, keys: [\"**\"], cache: {} }\n") ==
         Texts{"f:3:23: classes[1].keys[0]: is given twice, first in class a, line 2"});
 }
+
+TEST_CASE("policy_rules: limits and denials have so many globs together, and no more", "[config]") {
+  const auto file = [](int globs_of_denial) {
+    std::string yaml = "limits:\n";
+    for (int limit = 0; limit < 16; ++limit) {
+      const auto name = std::to_string(limit);
+      yaml += "  - { name: l" + name + ", rate: 1/1s, burst: 1, keys: [";
+      for (int glob = 0; glob < 255; ++glob) {
+        yaml += "\"" + name + ":" + std::to_string(glob) + ":*\", ";
+      }
+      yaml += "] }\n";
+    }
+    yaml += "deny:\n  - { name: d, keys: [";
+    for (int glob = 0; glob < globs_of_denial; ++glob) {
+      yaml += "\"d:" + std::to_string(glob) + ":*\", ";
+    }
+    return yaml + "] }\n";
+  };
+  CHECK(policy_errors(file(16)).empty());
+  CHECK(policy_errors(file(17)) ==
+        Texts{"f:19:22: deny[0].keys: more than 4096 globs in all limits and denials"});
+}
