@@ -136,6 +136,9 @@ FleetResult take_lent(Context& context,
   if (use_grant(session, bucket, quantity)) {
     return {};
   }
+  if (context.topology->generation == 0) {
+    return {Kind::Wait, 0};
+  }
   const std::int64_t now = microseconds(context.runtime.now);
   const auto answer =
       stage.leases.spend(limit.fleet_rate, bucket, quantity, name_of(session.ref()), now);

@@ -23,8 +23,8 @@ struct FleetResult {
 };
 
 // Takes `quantity` of what the primary has lent, or of what came while the session waited. Wait:
-// the session is to wait for Waiting::Limit, for kFleetPatience at most; once that is over the
-// answer is Away.
+// the session is to wait for Waiting::Limit, for kFleetPatience at most (once that is over the
+// answer is Away), or for Waiting::Topology while nothing is known of upstream.
 inline constexpr auto kFleetPatience = std::chrono::milliseconds(150);
 [[nodiscard]] FleetResult take_lent(Context& context,
                                     Session& session,

@@ -287,6 +287,10 @@ std::string why_limited(const config::LimitRule& rule,
 }
 
 Passage wait_for_tokens(Context& context, Session& session, policy::LimitId id) {
+  if (context.topology->generation == 0) {
+    session.wait_for(Waiting::Topology);
+    return Passage::Waits;
+  }
   if (session.wait_until == base::TimePoint{}) {
     metrics_of(context, id).waits.add();
   }
@@ -407,6 +411,14 @@ void bind_rules(Context& context) {
     bound.read_only_place = state.denial_names.place_of("read_only");
   }
   context.rule_stage.bound = std::move(bound);
+  // Whoever waits is looked at anew: it may be limited no longer.
+  context.sessions.for_each([&context](Session& session) {
+    if (session.waiting() == Waiting::Limit) {
+      stop_waiting(context, session);
+      return_grants(context, session);
+      session.wake(Waiting::Limit);
+    }
+  });
 }
 
 metrics::RulesState rules_state(const RuleState& state, base::TimePoint now) {

@@ -144,12 +144,11 @@ std::size_t Session::process(std::string_view input) {
       break;
     }
     if (status == resp::RequestParser::Status::Large) {
-      if (begin_upload(context_,
-                       *this,
-                       {parser_.head(),
-                        parser_.announced_arguments(),
-                        parser_.unfinished(),
-                        parser_.announced_bytes()}) == Step::Wait) {
+      const LargeRequest large{parser_.head(),
+                               parser_.announced_arguments(),
+                               parser_.unfinished(),
+                               parser_.announced_bytes()};
+      if (begin_upload(context_, *this, large) == Step::Wait) {
         parser_.reset();
       }
     } else if (status == resp::RequestParser::Status::NeedMore) {
