@@ -56,7 +56,7 @@ struct Family {
 [[nodiscard]] std::span<const Family> families();
 // Those of the near cache, its classes and its coherence; `families` has them too.
 [[nodiscard]] std::span<const Family> near_cache_families();
-// Those of rate limits and denials.
+// Those of rate limits, denials and TTL rules.
 [[nodiscard]] std::span<const Family> limit_families();
 // Those of the policy's file.
 [[nodiscard]] std::span<const Family> policy_families();

@@ -30,6 +30,23 @@ void per_limit_and_mode(const Snapshot& s, Samples& out) {
   }
 }
 
+template <auto Member>
+void per_ttl_action(const Snapshot& s, Samples& out) {
+  for (const auto& each : s.totals.ttl) {
+    const auto& counts = each.*Member;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      out.add(counts[i],
+              {{"class", each.name}, {"action", std::string(label_of(static_cast<TtlAction>(i)))}});
+    }
+  }
+}
+
+void ttl_unapplied(const Snapshot& s, Samples& out) {
+  for (const auto& each : s.totals.ttl) {
+    out.add(each.unapplied, {{"class", each.name}});
+  }
+}
+
 void denied(const Snapshot& s, Samples& out) {
   for (const auto& each : s.totals.denials) {
     add_acting(out, "rule", each.name, each.denied);
@@ -50,6 +67,18 @@ void wasted(const Snapshot& s, Samples& out) {
 }
 
 constexpr Family kFamilies[] = {
+    {"pannier_ttl_applied_total",
+     Counter,
+     "What the class's rules on storing did to requests.",
+     per_ttl_action<&TtlTotals::applied>},
+    {"pannier_ttl_observed_total",
+     Counter,
+     "What they would have done, in mode observe.",
+     per_ttl_action<&TtlTotals::observed>},
+    {"pannier_ttl_unapplied_total",
+     Counter,
+     "Commands of Pannier's own behind stores that failed or were lost: the key has no TTL yet.",
+     ttl_unapplied},
     {"pannier_limit_admitted_total",
      Counter,
      "Requests that the rate limit let pass; mode observe: would have.",

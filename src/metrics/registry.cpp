@@ -79,6 +79,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.workers = workers.size();
     out.totals = sum(workers, command_names, nodes.size());
     out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
+    out.totals.ttl = sum_ttl(workers, classes);
     out.totals.limits = sum_limits(workers, out.rules.limits);
     out.totals.denials = sum_denials(workers, out.rules.denials);
     return out;

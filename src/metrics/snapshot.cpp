@@ -36,6 +36,16 @@ static_assert(kRefusals.size() == static_cast<std::size_t>(Refusal::kCount));
 static_assert(kPinnedStates.size() == static_cast<std::size_t>(PinnedState::kCount));
 static_assert(kActing.size() == static_cast<std::size_t>(Acting::kCount));
 static_assert(kMisses.size() == static_cast<std::size_t>(Miss::kCount));
+constexpr std::array<std::string_view, 9> kTtlActions{"default",
+                                                      "raised",
+                                                      "shortened",
+                                                      "jittered",
+                                                      "required",
+                                                      "not_stored",
+                                                      "not_read",
+                                                      "script",
+                                                      "renewed"};
+static_assert(kTtlActions.size() == static_cast<std::size_t>(TtlAction::kCount));
 static_assert(kLeaseEnds.size() == static_cast<std::size_t>(LeaseEnd::kCount));
 
 template <typename Total, typename Source, std::size_t N>
@@ -184,6 +194,25 @@ std::vector<ClassTotals> sum_classes(std::span<const WorkerMetrics* const> worke
   return out;
 }
 
+std::vector<TtlTotals> sum_ttl(std::span<const WorkerMetrics* const> workers,
+                               std::span<const ClassFacts> classes) {
+  std::vector<TtlTotals> out;
+  for (std::size_t id = 0; id < std::min(classes.size(), kMaxClasses); ++id) {
+    if (!classes[id].ruled) {
+      continue;
+    }
+    TtlTotals& total = out.emplace_back();
+    total.name = classes[id].name;
+    for (const auto* worker : workers) {
+      const ClassMetrics& source = worker->classes[id];
+      add_all(total.applied, source.ttl_applied);
+      add_all(total.observed, source.ttl_observed);
+      total.unapplied += source.ttl_unapplied.value();
+    }
+  }
+  return out;
+}
+
 std::vector<LimitTotals> sum_limits(std::span<const WorkerMetrics* const> workers,
                                     std::span<const std::string> names) {
   std::vector<LimitTotals> out;
@@ -261,6 +290,10 @@ std::string_view label_of(Acting acting) {
 
 std::string_view label_of(Miss reason) {
   return kMisses.at(static_cast<std::size_t>(reason));
+}
+
+std::string_view label_of(TtlAction action) {
+  return kTtlActions.at(static_cast<std::size_t>(action));
 }
 
 std::string_view label_of(LeaseEnd outcome) {

@@ -47,7 +47,9 @@ metrics::NearCacheState near_cache_state(const Shared& shared,
 std::vector<metrics::ClassFacts> class_facts(const policy::Rules& rules) {
   std::vector<metrics::ClassFacts> out;
   for (const config::PolicyClass& each : rules.policy.classes) {
-    out.push_back({each.name, each.cache.has_value()});
+    const bool ruled =
+        each.ttl || each.store == config::Store::Never || each.scripts == config::Scripts::Deny;
+    out.push_back({each.name, each.cache.has_value(), ruled});
   }
   return out;
 }

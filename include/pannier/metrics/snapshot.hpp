@@ -57,6 +57,7 @@ struct ProcessStats {
 struct ClassFacts {
   std::string name;
   bool cached = false;  // kept in memory, or observed as if it were; the others are not shown
+  bool ruled = false;   // has rules on what is stored
 };
 
 // What a class takes in the near cache.
@@ -198,6 +199,14 @@ struct DenialTotals {
   TotalByActing denied{};
 };
 
+// What a class's rules on storing did, summed.
+struct TtlTotals {
+  std::string name;
+  std::array<std::uint64_t, static_cast<std::size_t>(TtlAction::kCount)> applied{};
+  std::array<std::uint64_t, static_cast<std::size_t>(TtlAction::kCount)> observed{};
+  std::uint64_t unapplied = 0;
+};
+
 // WorkerMetrics, summed.
 struct Totals {
   std::uint64_t sessions_accepted = 0;
@@ -218,6 +227,7 @@ struct Totals {
   std::uint64_t reads_kept_on_primary = 0;
   std::uint64_t turns = 0;
   std::uint64_t auth_ignored = 0;
+  std::vector<TtlTotals> ttl;  // the ruled classes, in the policy's order
   std::vector<LimitTotals> limits;
   std::vector<DenialTotals> denials;
   std::uint64_t limit_tokens_wasted = 0;
@@ -251,6 +261,10 @@ struct Snapshot {
                                                    std::span<const ClassFacts> classes,
                                                    std::span<const ClassUse> uses);
 
+// Of the classes that are ruled.
+[[nodiscard]] std::vector<TtlTotals> sum_ttl(std::span<const WorkerMetrics* const> workers,
+                                             std::span<const ClassFacts> classes);
+
 // The same of limits and denials; `names` by place.
 [[nodiscard]] std::vector<LimitTotals> sum_limits(std::span<const WorkerMetrics* const> workers,
                                                   std::span<const std::string> names);
@@ -266,6 +280,7 @@ struct Snapshot {
 [[nodiscard]] std::string_view label_of(Acting acting);
 [[nodiscard]] std::string_view label_of(Miss reason);
 [[nodiscard]] std::string_view label_of(LeaseEnd outcome);
+[[nodiscard]] std::string_view label_of(TtlAction action);
 [[nodiscard]] std::string_view label_of(ReloadResult result);
 
 // Seconds since the policy was loaded.

@@ -38,7 +38,7 @@ struct Fixture {
 
   // Two cached classes with one between them that is not; both nodes are listened to.
   void set_near_cache() {
-    registry.set_classes({{"product", true}, {"cart", false}, {"price", true}});
+    registry.set_classes({{"product", true}, {"cart", false, true}, {"price", true}});
     registry.set_near_cache_source([this](std::size_t classes) {
       asked_classes = classes;
       return state;
