@@ -61,7 +61,7 @@ std::int64_t FleetLeases::most_at_once(const Rate& rate, const Bucket& bucket) {
 }
 
 std::int64_t FleetLeases::batch(const Rate& rate, const Bucket& bucket) {
-  const auto needed = static_cast<std::int64_t>(bucket.demand * (kTau / 2));
+  const auto needed = static_cast<std::int64_t>(bucket.demand * static_cast<double>(kTau) / 2);
   return std::clamp<std::int64_t>(needed, 1, most_at_once(rate, bucket));
 }
 
@@ -248,30 +248,28 @@ void FleetLeases::be_shy(const Rate& rate, Bucket& bucket, std::int64_t sent) {
 }
 
 void FleetLeases::answered(const Rate& rate,
-                           std::uint64_t key,
-                           std::int64_t asked,
+                           const Ask& ask,
                            const Told& told,
-                           std::int64_t sent,
                            std::int64_t now,
                            std::vector<Settled>& settled) {
   away_ = false;
-  Bucket* const bucket = find(key);
+  Bucket* const bucket = find(ask.key);
   if (bucket == nullptr) {
     return;
   }
   drop_old(*bucket, now);
   bucket->asking = false;
-  bucket->full_at = sent + told.reset_after;
+  bucket->full_at = ask.sent + told.reset_after;
   bucket->ask_most = bucket->ask_from = 0;
   if (told.granted) {
-    note_share(rate, *bucket, asked, told, sent);
-    add_lease(*bucket, asked, sent);
+    note_share(rate, *bucket, ask.tokens, told, ask.sent);
+    add_lease(*bucket, ask.tokens, ask.sent);
   }
   if (told.remaining > 0 && !told.granted &&
       (bucket->samples == 0 || sharers(*bucket) < kFewSharers)) {
     bucket->ask_most = told.remaining;
   } else if (told.remaining == 0 || !told.granted) {
-    be_shy(rate, *bucket, sent);
+    be_shy(rate, *bucket, ask.sent);
   }
   settle(*bucket, false, settled);
 }

@@ -41,10 +41,11 @@ std::uint64_t Limit::bucket(std::uint64_t subject) const {
 }
 
 void Limiters::FreeMemory::operator()(void* memory) const {
-  std::free(memory);
+  std::free(memory);  // NOLINT(*-no-malloc): the pair of calloc
 }
 
 // calloc: pages of this size are zero without being touched.
+// NOLINTNEXTLINE(*-no-malloc)
 Limiters::Limiters() : table_(static_cast<Entry*>(std::calloc(kEntries, sizeof(Entry)))) {
   if (!table_) {
     throw std::bad_alloc();

@@ -47,9 +47,9 @@ void wake_settled(Context& context) {
     Session* session = context.sessions.find(session_of(each.waiter));
     const bool waits = session != nullptr && session->waiting() == Waiting::Limit;
     if (each.paid && waits) {
-      session->charges.grants.push_back({each.bucket, each.quantity});
+      session->charges.grants.push_back({each.key, each.quantity});
     } else if (each.paid) {
-      stage.leases.give_back(each.bucket, each.quantity);
+      stage.leases.give_back(each.key, each.quantity);
     }
     if (waits) {
       session->wake(Waiting::Limit);
@@ -125,12 +125,8 @@ std::int64_t microseconds(base::TimePoint time) {
   return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
 }
 
-FleetResult take_lent(Context& context,
-                      Session& session,
-                      const config::LimitRule& rule,
-                      const BoundLimit& limit,
-                      const Subject& subject,
-                      std::int64_t quantity) {
+FleetResult take_lent(Context& context, Session& session, const Wanted& wanted) {
+  const auto& [rule, limit, subject, quantity] = wanted;
   RuleStage& stage = context.rule_stage;
   const std::uint64_t bucket = limit.limit.bucket(subject.hash);
   if (use_grant(session, bucket, quantity)) {
@@ -180,10 +176,8 @@ void take_limit_reply(Context& context, const upstream::Slot& slot, std::string_
     context.runtime.metrics.limits[ask.place].leased.add(static_cast<std::uint64_t>(ask.tokens));
   }
   stage.leases.answered(ask.rate,
-                        ask.bucket,
-                        ask.tokens,
+                        {ask.bucket, ask.tokens, ask.sent},
                         {granted, remaining, reset_after},
-                        ask.sent,
                         microseconds(context.runtime.now),
                         stage.settled);
   wake_settled(context);

@@ -17,6 +17,13 @@ struct Subject {
   std::uint64_t hash = 0;
 };
 
+struct Wanted {
+  const config::LimitRule& rule;
+  const BoundLimit& limit;
+  const Subject& subject;
+  std::int64_t quantity = 0;
+};
+
 struct FleetResult {
   limit::FleetLeases::Kind kind = limit::FleetLeases::Kind::Spent;
   std::int64_t retry_after = 0;  // microseconds; -1: so much can never be had
@@ -26,12 +33,7 @@ struct FleetResult {
 // the session is to wait for Waiting::Limit, for kFleetPatience at most (once that is over the
 // answer is Away), or for Waiting::Topology while nothing is known of upstream.
 inline constexpr auto kFleetPatience = std::chrono::milliseconds(150);
-[[nodiscard]] FleetResult take_lent(Context& context,
-                                    Session& session,
-                                    const config::LimitRule& rule,
-                                    const BoundLimit& limit,
-                                    const Subject& subject,
-                                    std::int64_t quantity);
+[[nodiscard]] FleetResult take_lent(Context& context, Session& session, const Wanted& wanted);
 
 // What came for a request that is over, and was not used.
 void return_grants(Context& context, Session& session);

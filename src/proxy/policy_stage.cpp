@@ -193,7 +193,7 @@ Taking take_one(Context& context,
     out = take_here(context, charge);
   } else {
     using Kind = limit::FleetLeases::Kind;
-    const FleetResult lent = take_lent(context, session, rule, bound, subject, charge.quantity);
+    const FleetResult lent = take_lent(context, session, {rule, bound, subject, charge.quantity});
     if (lent.kind == Kind::Away) {
       out = take_without_primary(context, rule, charge);
     } else if (lent.kind != Kind::Spent) {

@@ -53,9 +53,16 @@ class FleetLeases {
     std::int64_t reset_after = 0;  // until all tokens are there again
   };
 
+  // What was asked of the primary.
+  struct Ask {
+    std::uint64_t key = 0;  // of the bucket
+    std::int64_t tokens = 0;
+    std::int64_t sent = 0;
+  };
+
   // Whoever waited goes on now.
   struct Settled {
-    std::uint64_t bucket = 0;
+    std::uint64_t key = 0;  // of the bucket
     std::uint64_t waiter = 0;
     std::int64_t quantity = 0;
     bool paid = false;  // its tokens are spent; else it is to ask again
@@ -66,26 +73,24 @@ class FleetLeases {
   // The rate as the script counts it. REQUIRES: count > 0, period > 0
   [[nodiscard]] static Rate rate_of(std::uint64_t count, std::int64_t period, std::uint64_t burst);
 
-  // `bucket`: a hash of the limit and its subject. `waiter`: names the request, should it wait.
-  // REQUIRES: quantity > 0, now > 0
+  // `key`: a hash of the limit and its subject, who have a bucket. `waiter`: names the request,
+  // should it wait. REQUIRES: quantity > 0, now > 0
   [[nodiscard]] Answer spend(const Rate& rate,
-                             std::uint64_t bucket,
+                             std::uint64_t key,
                              std::int64_t quantity,
                              std::uint64_t waiter,
                              std::int64_t now);
   // Spent for a request that was refused or went away.
-  void give_back(std::uint64_t bucket, std::int64_t quantity);
+  void give_back(std::uint64_t key, std::int64_t quantity);
 
-  // The primary answered the bucket's ask, which was sent at `sent`.
+  // The primary answered.
   void answered(const Rate& rate,
-                std::uint64_t bucket,
-                std::int64_t asked,
+                const Ask& ask,
                 const Told& told,
-                std::int64_t sent,
                 std::int64_t now,
                 std::vector<Settled>& settled);
   // It did not, or could not be asked.
-  void failed(std::uint64_t bucket, std::int64_t now, std::vector<Settled>& settled);
+  void failed(std::uint64_t key, std::int64_t now, std::vector<Settled>& settled);
   // Somebody has waited long enough: nobody waits until an ask is answered, one a second.
   void give_up(std::int64_t now);
 

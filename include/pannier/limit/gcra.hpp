@@ -18,6 +18,9 @@ inline constexpr std::int64_t kMostTokens = 1LL << 53;
 // `limit` tokens at once, and another one every `interval`.
 class Rate {
  public:
+  // One token, and another one every microsecond.
+  Rate() = default;
+
   // `count` tokens per `period_seconds`, `max_burst` more at once. Empty: over one token per
   // microsecond. REQUIRES: max_burst >= 0, count > 0, period_seconds > 0
   [[nodiscard]] static std::optional<Rate> make(std::int64_t max_burst,
@@ -55,10 +58,10 @@ class Rate {
 
   [[nodiscard]] static std::optional<Rate> every(std::int64_t max_burst, std::int64_t interval);
 
-  std::int64_t limit_;
-  std::int64_t tokens_;  // in `time_`
-  std::int64_t time_;
-  std::int64_t tolerance_;
+  std::int64_t limit_ = 1;
+  std::int64_t tokens_ = 1;  // in `time_`
+  std::int64_t time_ = 1;
+  std::int64_t tolerance_ = 1;
 };
 
 struct Verdict {

@@ -50,7 +50,8 @@ struct Alone {
     for (;;) {
       std::vector<FleetLeases::Settled> settled;
       if (answer.ask > 0) {
-        leases.answered(rate, kBucket, answer.ask, primary.ask(answer.ask, now), now, now, settled);
+        leases.answered(
+            rate, {kBucket, answer.ask, now}, primary.ask(answer.ask, now), now, settled);
       }
       if (answer.kind != Kind::Wait) {
         retry_after = answer.retry_after;
@@ -123,7 +124,7 @@ struct Fleet {
       }
       std::vector<FleetLeases::Settled> settled;
       sidecars[message.sidecar]->answered(
-          rate, kBucket, message.ask, *message.told, message.sent, now, settled);
+          rate, {kBucket, message.ask, message.sent}, *message.told, now, settled);
       for (const auto& each : settled) {
         if (each.paid) {
           admit(message.sidecar, now);
@@ -267,7 +268,7 @@ TEST_CASE("fleet leases: who waits is settled in order, with what there is", "[l
   CHECK(leases.spend(rate, kBucket, 2, 12, kNow).kind == Kind::Wait);
   CHECK(leases.spend(rate, kBucket, 1, 13, kNow).ask == 0);
   std::vector<FleetLeases::Settled> settled;
-  leases.answered(rate, kBucket, 3, {true, 97, 30'000}, kNow, kNow + 500, settled);
+  leases.answered(rate, {kBucket, 3, kNow}, {true, 97, 30'000}, kNow + 500, settled);
   REQUIRE(settled.size() == 3);
   CHECK(settled[0].waiter == 11);
   CHECK(settled[0].paid);
@@ -277,7 +278,7 @@ TEST_CASE("fleet leases: who waits is settled in order, with what there is", "[l
   CHECK(leases.spend(rate, kBucket, 2, 12, kNow + 500).ask == 3);  // for both
   leases.give_back(kBucket, 1);
   settled.clear();
-  leases.answered(rate, kBucket, 3, {true, 94, 60'000}, kNow + 500, kNow + 900, settled);
+  leases.answered(rate, {kBucket, 3, kNow + 500}, {true, 94, 60'000}, kNow + 900, settled);
   REQUIRE(settled.size() == 1);
   CHECK(settled[0].paid);
   CHECK(leases.spend(rate, kBucket, 2, 13, kNow + 900).kind == Kind::Spent);
@@ -305,7 +306,7 @@ TEST_CASE("fleet leases: while the primary is away nobody waits, and it is asked
   const std::int64_t back = kNow + 10 * kSecond;
   const auto answer = leases.spend(rate, kBucket, 1, 5, back);
   REQUIRE(answer.ask > 0);
-  leases.answered(rate, kBucket, answer.ask, {true, 99, 10'000}, back, back, settled);
+  leases.answered(rate, {kBucket, answer.ask, back}, {true, 99, 10'000}, back, settled);
   CHECK(leases.spend(rate, kBucket, 1, 5, back).kind == Kind::Spent);
 }
 
@@ -329,7 +330,7 @@ TEST_CASE("fleet leases: more buckets than there is room for", "[limit]") {
   CHECK(away > 0);
   CHECK(waiting.size() <= FleetLeases::kBuckets);
   for (const std::uint64_t key : waiting) {
-    leases.answered(rate, key, 1, {true, 0, kSecond}, kNow, kNow, settled);
+    leases.answered(rate, {key, 1, kNow}, {true, 0, kSecond}, kNow, settled);
   }
   CHECK(settled.size() == waiting.size());
   CHECK(std::all_of(settled.begin(), settled.end(), [](const auto& each) { return each.paid; }));
