@@ -54,7 +54,7 @@ std::optional<std::int64_t> life_of(std::string_view text, Unit unit, std::int64
 
 std::string_view print(std::int64_t number, TtlPlan& plan) {
   char* const begin = plan.digits.data();
-  const auto end = std::to_chars(begin, begin + plan.digits.size(), number).ptr;
+  auto* const end = std::to_chars(begin, begin + plan.digits.size(), number).ptr;
   return {begin, static_cast<std::size_t>(end - begin)};
 }
 

@@ -64,20 +64,24 @@ std::int64_t floor_of(const config::TtlRules& rules, std::int64_t expected) {
   return std::max<std::int64_t>(expected - slack, 0);
 }
 
-void ask_to_renew(Context& context,
-                  upstream::Connection& lane,
-                  std::string_view key,
-                  std::int64_t floor,
-                  std::int64_t life,
-                  upstream::Slot said) {
+// Times in milliseconds.
+struct Renewal {
+  std::string_view key;
+  std::uint64_t name = 0;
+  policy::ClassId key_class = policy::kNoClass;
+  std::int64_t floor = 0;
+  std::int64_t life = 0;
+};
+
+void ask_to_renew(Context& context, upstream::Connection& lane, const Renewal& what) {
   static const std::uint16_t kRow = metrics_index(*command::find("eval"));
-  const fmt::format_int low(floor);
-  const fmt::format_int high(life / 2);
-  const fmt::format_int whole(life);
+  const fmt::format_int low(what.floor);
+  const fmt::format_int high(what.life / 2);
+  const fmt::format_int whole(what.life);
   const std::array<std::string_view, 7> request{"EVAL",
                                                 kRenewScript,
                                                 "1",
-                                                key,
+                                                what.key,
                                                 {low.data(), low.size()},
                                                 {high.data(), high.size()},
                                                 {whole.data(), whole.size()}};
@@ -87,8 +91,8 @@ void ask_to_renew(Context& context,
   upstream::Slot& slot = context.runtime.slots[index];
   slot.fate = upstream::Fate::Swallow;
   slot.purpose = upstream::Purpose::Renew;
-  slot.key_class = said.key_class;
-  slot.key_hash = said.key_hash;
+  slot.key_class = what.key_class;
+  slot.key_hash = what.name;
   context.runtime.metrics.nodes.at(lane.node()).requests.add();
   static_cast<void>(hand_over(context, lane, index, context.ttl.added));
 }
@@ -131,10 +135,7 @@ void renew_life(Context& context,
   if (lane == nullptr || !lives.claim(name, now, due, now + life / 2)) {
     return;
   }
-  upstream::Slot said;
-  said.key_class = id;
-  said.key_hash = name;
-  ask_to_renew(context, *lane, arguments[1], floor_of(*rules, due.expected), life, said);
+  ask_to_renew(context, *lane, {arguments[1], name, id, floor_of(*rules, due.expected), life});
 }
 
 void take_renewal(Context& context, const upstream::Slot& slot, std::string_view bytes) {

@@ -166,29 +166,33 @@ void bind(Context& context,
   slot.session = session->ref();
 }
 
+struct Added {
+  std::string_view request;
+  policy::ClassId key_class = policy::kNoClass;
+  std::uint64_t key_hash = 0;
+};
+
 void send_added(Context& context,
                 Session* session,
                 upstream::Connection& connection,
-                std::string_view request,
-                policy::ClassId key_class,
-                std::uint64_t key_hash) {
+                const Added& added) {
   static const std::uint16_t kRow = metrics_index(*command::find("pexpire"));
   const upstream::SlotIndex index = take_slot(context, connection, kRow);
   upstream::Slot& slot = context.runtime.slots[index];
   slot.fate = upstream::Fate::Swallow;
   slot.purpose = upstream::Purpose::Ttl;
   slot.is_write = true;
-  slot.key_class = key_class;
+  slot.key_class = added.key_class;
   bind(context, session, connection, slot);
   if (session != nullptr && session->pinned.multi && session->pinned.connection == &connection) {
     TtlTransaction& transaction = session->pinned.queued;
     transaction.places.push_back({transaction.queued++, true});
     slot.in_multi = true;
   } else {
-    mark_added(context, index, key_hash);
+    mark_added(context, index, added.key_hash);
   }
   context.runtime.metrics.nodes.at(connection.node()).requests.add();
-  static_cast<void>(hand_over(context, connection, index, request));
+  static_cast<void>(hand_over(context, connection, index, added.request));
 }
 
 TtlFollowers make_followers(const Context& context) {
@@ -208,7 +212,7 @@ void send_followers(Context& context,
                     upstream::Connection& connection,
                     const TtlFollowers& followers) {
   for (const TtlFollower& each : followers.all) {
-    send_added(context, session, connection, each.request, each.key_class, each.key_hash);
+    send_added(context, session, connection, {each.request, each.key_class, each.key_hash});
   }
 }
 
@@ -316,9 +320,7 @@ void follow_plan(Context& context,
     send_added(context,
                &session,
                connection,
-               context.ttl.added,
-               each.key_class,
-               route::RecentWrites::hash(each.key));
+               {context.ttl.added, each.key_class, route::RecentWrites::hash(each.key)});
   }
 }
 

@@ -59,6 +59,7 @@ struct TtlPlan {
   };
 
   TtlPlan() = default;
+  ~TtlPlan() = default;
   TtlPlan(const TtlPlan&) = delete;
   TtlPlan& operator=(const TtlPlan&) = delete;
 
