@@ -21,7 +21,7 @@ LINES = {
 SAME_LINE = {("upstream", "net")}  # (who, whom)
 NOT_MODULES = {"third_party"}  # libraries that are compiled once: no code of ours
 HEAVY = re.compile(
-    r"(spdlog/|boost/asio|boost/beast|yaml-cpp/|prometheus/|openssl/|hiredis/)")
+    r"(spdlog/|boost/asio|boost/beast|yaml-cpp/|prometheus/|openssl/|hiredis/|ares\.h)")
 MAX_LINES = 500
 CODE = {".cpp", ".hpp"}
 

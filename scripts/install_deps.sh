@@ -13,7 +13,8 @@ packages=(g++ cmake ninja-build ccache pkg-config git
 for option in "$@"; do
   case $option in
     --test)
-      packages+=(python3 python3-redis python3-jsonschema python3-yaml curl ca-certificates)
+      packages+=(python3 python3-redis python3-jsonschema python3-yaml curl ca-certificates
+        dnsmasq-base)
       # Any Node from 18 on will do: Debian's own only where there is none.
       command -v node >/dev/null || packages+=(nodejs)
       command -v npm >/dev/null || packages+=(npm)

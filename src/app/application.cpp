@@ -97,6 +97,7 @@ struct Application::Impl {
     shared.refresh_topology = [this] {
       prober.refresh();
     };
+    prober.set_on_lookup([this](const metrics::DnsState& state) { registry.set_dns(state); });
     shared.post = [this](std::uint32_t worker, std::function<void(proxy::Context&)> action) {
       workers.at(worker)->post(std::move(action));
     };

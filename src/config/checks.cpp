@@ -34,6 +34,7 @@ class Checks : private WholeFile {
     check_listeners();
     check_http();
     check_nodes();
+    check_dns();
     check_pools();
     check_timeouts();
     check_reads();
@@ -54,6 +55,7 @@ class Checks : private WholeFile {
   void check_http();
   void check_beside_listeners(const std::string& name, const base::Endpoint& address);
   void check_nodes();
+  void check_dns();
   void check_kind();
   void check_pools();
   void check_timeouts();
@@ -242,17 +244,32 @@ void Checks::check_nodes() {
   check_kind();
 }
 
+void Checks::check_dns() {
+  if (config_->upstream.reader && config_->upstream.reader->is_unix()) {
+    error("upstream.reader",
+          "is a Unix socket: write HOST:PORT, a name with the replicas' addresses");
+  }
+  const auto& servers = config_->dns.servers;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    const auto path = indexed("dns.servers", i);
+    if (sound(path) && base::SocketAddress::from_ip(servers[i].host, servers[i].port).length == 0) {
+      error(path, "is not an address: name servers have no names; write one such as 10.0.0.2:53");
+    }
+  }
+}
+
 void Checks::check_kind() {
   auto& upstream = config_->upstream;
-  const bool several = upstream.nodes.size() > 1;
+  const bool several = upstream.nodes.size() > 1 || upstream.reader;
   if (!draft_->kind_given) {
     upstream.kind = several ? UpstreamKind::Replicated : UpstreamKind::Single;
   } else if (upstream.kind == UpstreamKind::Single && several) {
     error("upstream.kind",
-          "single has one node, but " + std::to_string(upstream.nodes.size()) +
-              " are listed; write replicated");
-  } else if (upstream.kind == UpstreamKind::Replicated && upstream.nodes.size() == 1 &&
-             sound("upstream")) {
+          "single has one node, but " +
+              (upstream.reader ? std::string("`reader` names more")
+                               : std::to_string(upstream.nodes.size()) + " are listed") +
+              "; write replicated");
+  } else if (upstream.kind == UpstreamKind::Replicated && !several && sound("upstream")) {
     warn("upstream.kind", "replicated with a single node: reads have nowhere else to go");
   }
 }

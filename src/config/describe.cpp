@@ -46,6 +46,9 @@ void add_nodes(const Upstream& upstream, std::vector<std::string>& out) {
     out.push_back("node " + node.address.to_string() + ", zone " +
                   (node.zone.empty() ? "not known" : node.zone));
   }
+  if (upstream.reader) {
+    out.push_back("reader " + upstream.reader->to_string() + ", a node for each of its addresses");
+  }
   if (upstream.auth) {
     out.push_back("upstream login as " +
                   (upstream.auth->user.empty() ? "the default user" : upstream.auth->user));
@@ -98,6 +101,9 @@ std::vector<std::string> describe(const Config& config) {
                             to_string(config.reads),
                             config.zone));
   add_nodes(config.upstream, out);
+  for (const auto& server : config.dns.servers) {
+    out.push_back("name server " + server.to_string());
+  }
   out.push_back(fmt::format("workers {} ({})", config.workers, config.workers_source));
   out.push_back(fmt::format("memory {} ({}), near cache {} of it",
                             base::human_bytes(config.memory),

@@ -126,7 +126,8 @@ constexpr std::array kKeys{
     Key{"upstream.nodes[].zone", Type::Text, "", "its availability zone, where it is known",
         [](D d, R r) { assign(d.config.upstream.nodes.back().zone, r); }, 0, 64},
     Key{"upstream.primary", Type::Address, "", "a node that is listed first", set_primary},
-    Key{"upstream.reader", Type::Refused, "", "list the nodes under `nodes:`"},
+    Key{"upstream.reader", Type::Address, "", "a name whose addresses are replicas: a node for each",
+        [](D d, R r) { assign(d.config.upstream.reader.emplace(), r); }},
     Key{"upstream.endpoint", Type::Refused, "", "list the nodes under `nodes:`"},
     Key{"upstream.tls", Type::Refused, "", "connections to the nodes are plain TCP"},
     Key{"upstream.iam", Type::Refused, "", "use `auth:` with password_file"},
@@ -169,6 +170,11 @@ constexpr std::array kKeys{
         [](D d, R r) { assign(d.config.upstream.read_your_writes, r); }, 0, kHour},
     Key{"upstream.allow_monitor", Type::Flag, "false", "MONITOR of the node itself",
         [](D d, R r) { assign(d.config.upstream.allow_monitor, r); }},
+
+    Key{"dns", Type::Section, "", "how the names of nodes are looked up", [](D, R) {}},
+    Key{"dns.servers", Type::List, "", "absent: those of /etc/resolv.conf", [](D, R) {}, 1, 8},
+    Key{"dns.servers[]", Type::Address, "", "address:port of a name server",
+        [](D d, R r) { assign(d.config.dns.servers.emplace_back(), r); }},
 
     Key{"users", Type::List, "", "who may log in to Pannier; absent: no login",
         [](D, R) {}, 1, 1000},

@@ -76,6 +76,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.topology_generation = topology_generation;
     out.nodes = nodes;
     out.policy = policy;
+    out.dns = dns;
     out.workers = workers.size();
     out.totals = sum(workers, command_names, nodes.size());
     out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
@@ -135,6 +136,7 @@ struct Registry::Impl final : prometheus::Collectable {
   std::vector<const WorkerMetrics*> workers;
   std::vector<ClassFacts> classes;
   PolicyState policy;
+  DnsState dns;
   std::function<NearCacheState(std::size_t)> near_cache;
   std::function<RulesState()> rules;
 };
@@ -179,6 +181,11 @@ void Registry::set_classes(std::vector<ClassFacts> classes) {
 void Registry::set_policy(PolicyState policy) {
   const std::lock_guard lock(impl_->mutex);
   impl_->policy = std::move(policy);
+}
+
+void Registry::set_dns(DnsState dns) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->dns = std::move(dns);
 }
 
 void Registry::set_near_cache_source(std::function<NearCacheState(std::size_t)> source) {

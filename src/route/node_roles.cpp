@@ -35,7 +35,7 @@ bool differs(const Node& a, const Node& b) {
 }
 
 bool differs(const Topology& a, const Topology& b) {
-  return a.primary != b.primary || a.own_zone != b.own_zone ||
+  return a.nodes.size() != b.nodes.size() || a.primary != b.primary || a.own_zone != b.own_zone ||
          a.server_version != b.server_version ||
          !std::equal(
              a.nodes.begin(), a.nodes.end(), b.nodes.begin(), [](const Node& x, const Node& y) {
@@ -109,6 +109,24 @@ void NodeRoles::resolved(NodeId id, const base::SocketAddress& address) {
   next_.nodes[id].address = address;
 }
 
+void NodeRoles::add(std::string name) {
+  Node node;
+  node.id = static_cast<NodeId>(next_.nodes.size());
+  node.name = std::move(name);
+  next_.nodes.push_back(std::move(node));
+  seen_.emplace_back();
+}
+
+void NodeRoles::forget(NodeId id, std::string reason) {
+  Node empty;
+  empty.id = id;
+  empty.name = next_.nodes[id].name;
+  empty.last_error = std::move(reason);
+  next_.nodes[id] = std::move(empty);
+  seen_[id] = {};
+  seen_[id].tried = true;
+}
+
 void NodeRoles::set_own_zone(std::string zone) {
   next_.own_zone = std::move(zone);
 }
@@ -150,6 +168,9 @@ std::uint32_t NodeRoles::followers(const Node& node) const {
 }
 
 bool NodeRoles::is_better(const Node& node, const Node& than) const {
+  if (!node.run_id.empty() && node.run_id == than.run_id) {
+    return node.id < than.id;
+  }
   const auto rank = [this](const Node& n) {
     return std::make_tuple(
         followers(n), seen_[n.id].answer.connected_replicas, n.id == next_.primary, n.offset);
@@ -239,6 +260,8 @@ void NodeRoles::judge(base::TimePoint now) {
       node.last_error = "is loading its data";
     } else if (node.id == next_.primary) {
       node.ready = true;
+    } else if (const Node* twin = twin_of(node); twin != nullptr) {
+      node.last_error = "is the same server as " + twin->name;
     } else if (node.role == Role::Replica) {
       judge_replica(node, now);
     } else {
@@ -246,6 +269,19 @@ void NodeRoles::judge(base::TimePoint now) {
                                                    : "does not tell its role";
     }
   }
+}
+
+// The same server under a name that comes before: the primary's, or an earlier one.
+const Node* NodeRoles::twin_of(const Node& node) const {
+  if (node.run_id.empty()) {
+    return nullptr;
+  }
+  const auto is_twin = [&](const Node& other) {
+    return other.id != node.id && other.reachable && other.run_id == node.run_id &&
+           (other.id < node.id || other.id == next_.primary);
+  };
+  const auto found = std::find_if(next_.nodes.begin(), next_.nodes.end(), is_twin);
+  return found == next_.nodes.end() ? nullptr : &*found;
 }
 
 void NodeRoles::judge_replica(Node& node, base::TimePoint now) {

@@ -37,7 +37,7 @@ void LaneSet::set_topology(route::TopologyPtr topology) {
   nodes_.resize(topology_->nodes.size());
   for (const route::Node& node : topology_->nodes) {
     NodeState& state = nodes_[node.id];
-    if (node.address.length != 0 && !(state.address == node.address)) {
+    if (!(state.address == node.address)) {
       state.address = node.address;
       state.failures = 0;
       state.retry_at = {};
@@ -59,6 +59,9 @@ void LaneSet::retire_all(route::NodeId node) {
 
 // Behind a lane that is lost or missing: the ones that are to be open before anybody asks.
 void LaneSet::keep_warm(route::NodeId node) {
+  if (topology_->nodes[node].address.length == 0) {
+    return;  // its name is not resolved, or nobody is at its place
+  }
   for (std::uint32_t number = 0; number < runtime_.config.upstream.lanes.min; ++number) {
     const ConnectionSpec spec{node, 0, resp::Version::Resp2};
     const bool there = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {

@@ -36,7 +36,7 @@ void PinnedPool::set_topology(route::TopologyPtr topology) {
 
 bool PinnedPool::is_elsewhere(const Entry& entry) const {
   const base::SocketAddress& now = topology_->nodes[entry.connection->node()].address;
-  return now.length != 0 && !(now == entry.address);
+  return !(now == entry.address);
 }
 
 void PinnedPool::close_elsewhere() {

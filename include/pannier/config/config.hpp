@@ -79,6 +79,7 @@ struct Timeouts {
 struct Upstream {
   UpstreamKind kind = UpstreamKind::Single;
   std::vector<Node> nodes;
+  std::optional<base::Endpoint> reader;  // each of its addresses is one more node
   std::optional<Credentials> auth;
   LanePool lanes;
   PinnedPool pinned;
@@ -98,6 +99,11 @@ struct Admin {
   base::Endpoint address{"127.0.0.1", 9181, ""};
   std::string token;  // from token_file; empty: loopback only
   bool show_keys = false;
+};
+
+// How names are looked up.
+struct Dns {
+  std::vector<base::Endpoint> servers;  // literal addresses; empty: those of resolv.conf
 };
 
 struct Slowlog {
@@ -125,6 +131,7 @@ struct Config {
   Reads reads = Reads::Primary;
   std::uint32_t maxclients = 10000;
   Upstream upstream;
+  Dns dns;
   std::vector<User> users;
   std::string service = "pannier";  // names its upstream connections
   std::string policy;               // a file, as open() wants it; empty: none

@@ -35,6 +35,7 @@ class Registry {
   // counted and not shown.
   void set_classes(std::vector<ClassFacts> classes);
   void set_policy(PolicyState policy);
+  void set_dns(DnsState dns);
   // Asked at each snapshot, on the thread that takes it; `classes`: how many classes there are.
   void set_near_cache_source(std::function<NearCacheState(std::size_t classes)> source);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pannier/metrics/counter.hpp"
+#include "pannier/metrics/dns_state.hpp"
 #include "pannier/metrics/worker_metrics.hpp"
 
 #include <array>
@@ -247,6 +248,7 @@ struct Snapshot {
   NearCacheState near_cache;
   RulesState rules;
   PolicyState policy;
+  DnsState dns;
   Totals totals;
 };
 

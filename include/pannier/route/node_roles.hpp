@@ -47,6 +47,7 @@ void read_info(std::string_view text, ProbeAnswer& answer);
 //   node claims the role.
 // - Of two that claim it, the one that replicas follow wins, then the one that was it before, then
 //   the one with more data: a node that came back empty must not win.
+// - Two nodes with one run id are one server under two names: the earlier name is used.
 // - A replica whose link broke stays ready for three probes, or for as long as no primary answers
 //   (the link breaks because the primary is gone, which is when replicas are needed most).
 //   Read-your-writes does not depend on that: it goes by `caught_up_epoch`.
@@ -64,9 +65,16 @@ class NodeRoles {
                 base::TimePoint now);
   void failed(NodeId id, std::string error, base::TimePoint now);
   void resolved(NodeId id, const base::SocketAddress& address);
+  // One more node, behind those of the configuration.
+  void add(std::string name);
+  // Nobody is at this place any more; another node may take it later.
+  void forget(NodeId id, std::string reason);
   void set_own_zone(std::string zone);
 
   [[nodiscard]] NodeId primary() const { return next_.primary; }
+
+  // The primary's last probe was answered, and it is one.
+  [[nodiscard]] bool primary_answers() const;
 
   // A primary answers, or every node has answered or failed: there is something to publish.
   [[nodiscard]] bool is_settled() const;
@@ -91,7 +99,6 @@ class NodeRoles {
   };
 
   void choose_primary(base::TimePoint now);
-  [[nodiscard]] bool primary_answers() const;
   [[nodiscard]] bool claims(const Node& node) const;
   [[nodiscard]] bool is_better(const Node& node, const Node& than) const;
   [[nodiscard]] std::uint32_t followers(const Node& node) const;
@@ -99,6 +106,7 @@ class NodeRoles {
   void note_replica(Node& node, base::TimePoint now);
   void judge(base::TimePoint now);
   void judge_replica(Node& node, base::TimePoint now);
+  [[nodiscard]] const Node* twin_of(const Node& node) const;
   [[nodiscard]] bool shares_history(const ProbeAnswer& answer) const;
   [[nodiscard]] std::uint64_t caught_up(std::uint64_t applied) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pannier/config/config.hpp"
+#include "pannier/metrics/dns_state.hpp"
 #include "pannier/route/recent_writes.hpp"
 #include "pannier/route/topology.hpp"
 
@@ -14,13 +15,15 @@ class io_context;
 
 namespace pannier::upstream {
 
-// Learns the topology: resolves each configured node, keeps one control connection to it, asks
-// ROLE and INFO every `probe`, and publishes a snapshot when something changed. Lives on the
+// Learns the topology: looks up each configured node, and one more for each address of the reader
+// endpoint, keeps one control connection to it, asks ROLE and INFO every `probe`, and publishes a
+// snapshot when something changed. Lives on the
 // control thread; `publish` is called there. A node that does not answer within `probe` is not
 // reachable.
 class Prober {
  public:
   using Publish = std::function<void(route::TopologyPtr)>;
+  using OnLookup = std::function<void(const metrics::DnsState&)>;
 
   Prober(boost::asio::io_context& io,
          const config::Config& config,
@@ -35,6 +38,8 @@ class Prober {
   // Asks all nodes again at once: a worker saw -READONLY, or lost a connection. Thread-safe; calls
   // within a short time are joined.
   void refresh();
+  // Called after each answer to a look-up, on the control thread. To be set before `start`.
+  void set_on_lookup(OnLookup on_lookup);
   // Control thread only.
   void set_own_zone(std::string zone);
 

@@ -42,10 +42,10 @@ struct FreeReply {
 
 // One command on a connection of its own; empty when that fails or the server answers an error
 // that starts with `refused`.
-std::string ask(int port, const char* command, std::string_view refused) {
+std::string ask(const std::string& host, int port, const char* command, std::string_view refused) {
   const timeval limit{1, 0};
   const std::unique_ptr<redisContext, FreeContext> context(
-      redisConnectWithTimeout("127.0.0.1", port, limit));
+      redisConnectWithTimeout(host.c_str(), port, limit));
   if (!context || context->err != 0 || redisSetTimeout(context.get(), limit) != REDIS_OK) {
     return {};
   }
@@ -115,12 +115,16 @@ int free_port() {
 }
 
 RedisServer::RedisServer(std::vector<std::string> arguments)
+    : RedisServer(std::move(arguments), Place{}) {}
+
+RedisServer::RedisServer(std::vector<std::string> arguments, Place place)
     : arguments_(std::move(arguments)),
+      place_(std::move(place)),
       directory_(make_directory()) {
   try {
     // Someone else may take the port between the look and the start.
     for (int attempt = 0; attempt < 5; ++attempt) {
-      port_ = free_port();
+      port_ = place_.port != 0 ? place_.port : free_port();
       if (start_once()) {
         return;
       }
@@ -135,14 +139,22 @@ RedisServer::RedisServer(std::vector<std::string> arguments)
 
 RedisServer RedisServer::start_replica_of(const RedisServer& primary,
                                           std::vector<std::string> arguments) {
-  arguments.insert(arguments.end(), {"--replicaof", "127.0.0.1", std::to_string(primary.port())});
-  RedisServer replica(std::move(arguments));
+  return start_replica_of(primary, std::move(arguments), Place{});
+}
+
+RedisServer RedisServer::start_replica_of(const RedisServer& primary,
+                                          std::vector<std::string> arguments,
+                                          Place place) {
+  arguments.insert(arguments.end(),
+                   {"--replicaof", primary.place_.host, std::to_string(primary.port())});
+  RedisServer replica(std::move(arguments), std::move(place));
   replica.wait_for_info("master_link_status", "up");
   return replica;
 }
 
 RedisServer::RedisServer(RedisServer&& other) noexcept
     : arguments_(std::move(other.arguments_)),
+      place_(std::move(other.place_)),
       directory_(std::exchange(other.directory_, {})),
       port_(other.port_),
       pid_(std::exchange(other.pid_, 0)) {}
@@ -194,7 +206,7 @@ void RedisServer::thaw() const {
 }
 
 std::string RedisServer::info(std::string_view field) const {
-  std::istringstream lines(ask(port_, "INFO everything", "NOAUTH"));
+  std::istringstream lines(ask(place_.host, port_, "INFO everything", "NOAUTH"));
   for (std::string line; std::getline(lines, line);) {
     if (line.ends_with('\r')) {
       line.pop_back();
@@ -246,7 +258,7 @@ bool RedisServer::wait_until_ready() {
       return false;
     }
     // Any answer will do (-NOAUTH, -NOPERM): it serves. LOADING: not yet.
-    if (!ask(port_, "PING", "LOADING").empty()) {
+    if (!ask(place_.host, port_, "PING", "LOADING").empty()) {
       // It may be somebody else's answer if ours could not have the port.
       return !has_exited();
     }
@@ -293,7 +305,7 @@ std::vector<std::string> RedisServer::command_line() const {
       "--port",
       std::to_string(port_),
       "--bind",
-      "127.0.0.1",
+      place_.host,
       "--dir",
       directory_.string(),
       "--logfile",

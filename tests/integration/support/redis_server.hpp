@@ -10,18 +10,28 @@
 
 namespace pannier::test {
 
-// A real redis-server on 127.0.0.1, with a free port and a directory of its own, without
-// persistence. Answers when the constructor returns; ended and cleaned up by the destructor, and by
-// the kernel should the thread that started it die. Not thread-safe. Failures throw
-// std::runtime_error with the end of the server's log.
+// A real redis-server, by default on 127.0.0.1, with a free port and a directory of its own,
+// without persistence. Answers when the constructor returns; ended and cleaned up by the
+// destructor, and by the kernel should the thread that started it die. Not thread-safe. Failures
+// throw std::runtime_error with the end of the server's log.
 class RedisServer {
  public:
+  // Where it listens; port 0: a free one.
+  struct Place {
+    std::string host = "127.0.0.1";
+    int port = 0;
+  };
+
   // `arguments` are added to the command line: {"--maxmemory", "1mb"}. The program is
   // "redis-server", or what the environment variable REDIS_SERVER says.
   explicit RedisServer(std::vector<std::string> arguments = {});
+  RedisServer(std::vector<std::string> arguments, Place place);
   // Returns once the replica has its first copy and its link is up.
   [[nodiscard]] static RedisServer start_replica_of(const RedisServer& primary,
                                                     std::vector<std::string> arguments = {});
+  [[nodiscard]] static RedisServer start_replica_of(const RedisServer& primary,
+                                                    std::vector<std::string> arguments,
+                                                    Place place);
   ~RedisServer();
 
   RedisServer(RedisServer&& other) noexcept;
@@ -31,7 +41,7 @@ class RedisServer {
 
   [[nodiscard]] int port() const { return port_; }
 
-  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::string address() const { return place_.host + ":" + std::to_string(port_); }
 
   [[nodiscard]] pid_t pid() const { return pid_; }  // 0 when stopped
 
@@ -61,6 +71,7 @@ class RedisServer {
   [[nodiscard]] std::string log_end() const;
 
   std::vector<std::string> arguments_;
+  Place place_;
   std::filesystem::path directory_;
   int port_ = 0;
   pid_t pid_ = 0;

@@ -87,6 +87,36 @@ TEST_CASE("loader: nodes are listed once, the primary first", "[config]") {
         Texts{"f:1:20: upstream.nodes: has 0 entries; allowed are 1 to 100"});
 }
 
+TEST_CASE("loader: a primary endpoint and a reader endpoint make a replicated upstream",
+          "[config]") {
+  const auto result = load_text("upstream: { primary: \"main:6379\", reader: \"main-ro:6379\" }");
+  REQUIRE(result.config);
+  CHECK(result.config->upstream.kind == UpstreamKind::Replicated);
+  CHECK(result.config->upstream.nodes.size() == 1);
+  REQUIRE(result.config->upstream.reader);
+  CHECK(result.config->upstream.reader->host == "main-ro");
+  CHECK(texts(result.warnings) == Texts{});
+  CHECK(errors_of("upstream: { kind: single, primary: \"a:1\", reader: \"b:1\" }") ==
+        Texts{"f:1:19: upstream.kind: single has one node, but `reader` names more; write "
+              "replicated"});
+  CHECK(errors_of("upstream: { reader: \"b:1\" }") ==
+        Texts{"f:1:11: upstream: has no nodes; list them under `nodes:`"});
+  CHECK(errors_of("upstream: { primary: \"a:1\", reader: \"unix:/b\" }") ==
+        Texts{"f:1:37: upstream.reader: is a Unix socket: write HOST:PORT, a name with the "
+              "replicas' addresses"});
+}
+
+TEST_CASE("loader: name servers are addresses", "[config]") {
+  const auto config =
+      loaded("dns: { servers: [\"10.0.0.2:53\", \"[fd00::2]:53\"] }", fake_environment());
+  REQUIRE(config.dns.servers.size() == 2);
+  CHECK(config.dns.servers[1].to_string() == "[fd00::2]:53");
+  CHECK(errors_with_upstream("dns: { servers: [\"ns.example:53\"] }") ==
+        Texts{"f:1:18: dns.servers[0]: is not an address: name servers have no names; write one "
+              "such as 10.0.0.2:53"});
+  CHECK(errors_with_upstream("dns: { servers: [\"unix:/a\"] }").size() == 1);
+}
+
 TEST_CASE("loader: pools have a minimum below their maximum", "[config]") {
   CHECK(errors_of("upstream: { nodes: [\"a:1\"], lanes: { min: 3 } }") ==
         Texts{"f:1:36: upstream.lanes: min 3 is more than max 2"});

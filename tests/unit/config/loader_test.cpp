@@ -301,8 +301,6 @@ TEST_CASE("loader: what this version does not have is said, not ignored", "[conf
         Texts{"f:1:34: upstream.tls: not available in this version: connections to the nodes are "
               "plain TCP"});
   CHECK(upstream("iam: { user: a }").size() == 1);
-  CHECK(upstream("reader: \"a:1\"") == Texts{"f:1:37: upstream.reader: not available in this "
-                                             "version: list the nodes under `nodes:`"});
   CHECK(upstream("endpoint: \"a:1\"").size() == 1);
   CHECK(errors_with_upstream("listen: [{ address: \"127.0.0.1:1\", tls: {} }]").size() == 1);
 }

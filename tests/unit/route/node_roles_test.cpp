@@ -400,3 +400,48 @@ TEST_CASE("node_roles: without INFO the roles and offsets of ROLE are enough") {
   REQUIRE(topology->nodes[1].ready);
   REQUIRE(topology->nodes[1].caught_up_epoch == 2);
 }
+
+TEST_CASE("node_roles: a node that comes later, goes, and comes back as another one") {
+  Fleet fleet(config_of(3));
+  fleet.roles.add("ro:6379#1");
+  fleet.look();
+  REQUIRE(fleet.seen->nodes.size() == 4);
+  CHECK(fleet.node(3).name == "ro:6379#1");
+  CHECK_FALSE(fleet.node(3).ready);
+  fleet.roles.resolved(3, pannier::base::SocketAddress::from_ip("10.0.0.4", 6379));
+  fleet.says(3, replica_at(100));
+  CHECK(fleet.node(3).ready);
+
+  fleet.roles.forget(3, "is gone");
+  fleet.look();
+  CHECK_FALSE(fleet.node(3).reachable);
+  CHECK_FALSE(fleet.node(3).ready);
+  CHECK(fleet.node(3).address.length == 0);
+  CHECK(fleet.node(3).last_error == "is gone");
+  CHECK(fleet.node(3).name == "ro:6379#1");
+  CHECK(fleet.roles.is_settled());
+}
+
+TEST_CASE("node_roles: one server under two names is used once, by the earlier name") {
+  Fleet fleet(config_of(3));
+  auto replica = replica_at(100);
+  replica.run_id = "r1";
+  fleet.says(1, replica);
+  fleet.says(2, replica);
+  CHECK(fleet.node(1).ready);
+  CHECK_FALSE(fleet.node(2).ready);
+  CHECK(fleet.node(2).last_error == "is the same server as cache-1:6379");
+
+  // The third node is promoted; later the first name points at it.
+  fleet.dies(0);
+  auto promoted = primary_at(200, "h2");
+  promoted.run_id = "r2";
+  fleet.says(2, promoted);
+  CHECK(fleet.seen->primary == 2);
+  fleet.says(0, promoted);
+  CHECK(fleet.seen->primary == 0);
+  CHECK(fleet.node(0).ready);
+  fleet.says(2, promoted);
+  CHECK(fleet.seen->primary == 0);
+  CHECK_FALSE(fleet.node(2).ready);
+}

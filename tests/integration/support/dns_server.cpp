@@ -1,0 +1,205 @@
+#include "dns_server.hpp"
+
+#include "redis_server.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace pannier::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kStartLimit = 10s;
+constexpr std::string_view kProgram = "/usr/sbin/dnsmasq";
+
+std::filesystem::path make_directory() {
+  std::string name = (std::filesystem::temp_directory_path() / "pannier_dns_XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw std::system_error(errno, std::generic_category(), name);
+  }
+  return name;
+}
+
+std::string own_user() {
+  const passwd* entry = ::getpwuid(::getuid());  // NOLINT(concurrency-mt-unsafe)
+  return entry == nullptr ? "root" : entry->pw_name;
+}
+
+// Only what is allowed between fork and exec in a program with threads.
+[[noreturn]] void become(char* const* line, pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) {
+    ::_exit(126);  // the parent died before the line above
+  }
+  const int null = ::open("/dev/null", O_RDWR);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(null, STDOUT_FILENO);
+  ::dup2(null, STDERR_FILENO);
+  ::execv(line[0], line);
+  ::_exit(127);
+}
+
+}  // namespace
+
+DnsServer::DnsServer(Hosts hosts, Aliases aliases)
+    : hosts_(std::move(hosts)),
+      aliases_(std::move(aliases)),
+      directory_(make_directory()),
+      port_(free_port()) {
+  write_hosts();
+  try {
+    start();
+  } catch (...) {
+    kill();
+    std::filesystem::remove_all(directory_);
+    throw;
+  }
+}
+
+DnsServer::~DnsServer() {
+  kill();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+void DnsServer::set_hosts(Hosts hosts) {
+  hosts_ = std::move(hosts);
+  write_hosts();
+  ::kill(pid_, SIGHUP);
+}
+
+void DnsServer::set_aliases(Aliases aliases) {
+  aliases_ = std::move(aliases);
+  restart();
+}
+
+void DnsServer::kill() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+}
+
+void DnsServer::restart() {
+  kill();
+  start();
+}
+
+void DnsServer::freeze() const {
+  ::kill(pid_, SIGSTOP);
+  int status = 0;
+  ::waitpid(pid_, &status, WUNTRACED);
+}
+
+void DnsServer::thaw() const {
+  ::kill(pid_, SIGCONT);
+}
+
+void DnsServer::write_hosts() const {
+  const auto fresh = directory_ / "hosts.new";
+  std::ofstream file(fresh);
+  file << "127.0.0.1 ready.test\n";
+  for (const auto& [name, addresses] : hosts_) {
+    for (const std::string& address : addresses) {
+      file << address << ' ' << name << '\n';
+    }
+  }
+  file.close();
+  std::filesystem::rename(fresh, directory_ / "hosts");
+}
+
+void DnsServer::start() {
+  std::vector<std::string> words{
+      std::string(kProgram),
+      "--keep-in-foreground",
+      "--conf-file=/dev/null",
+      "--pid-file",
+      "--user=" + own_user(),
+      "--port=" + std::to_string(port_),
+      "--listen-address=127.0.0.1",
+      "--bind-interfaces",
+      "--no-resolv",
+      "--no-hosts",
+      "--local-ttl=1",
+      "--local=/test/",
+      "--addn-hosts=" + (directory_ / "hosts").string(),
+      "--log-facility=" + (directory_ / "dnsmasq.log").string(),
+  };
+  for (const auto& [name, target] : aliases_) {
+    words.push_back("--cname=" + name + "," + target + ",1");
+  }
+  std::vector<char*> line;
+  line.reserve(words.size() + 1);
+  for (std::string& word : words) {
+    line.push_back(word.data());
+  }
+  line.push_back(nullptr);
+  const pid_t parent = ::getpid();
+  pid_ = ::fork();
+  if (pid_ < 0) {
+    pid_ = 0;
+    throw std::system_error(errno, std::generic_category(), "fork");
+  }
+  if (pid_ == 0) {
+    become(line.data(), parent);
+  }
+  const auto deadline = Clock::now() + kStartLimit;
+  while (!answers()) {
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) == pid_) {
+      pid_ = 0;
+      throw std::runtime_error("dnsmasq does not start; scripts/install_deps.sh --test has it");
+    }
+    if (Clock::now() > deadline) {
+      throw std::runtime_error("dnsmasq does not answer");
+    }
+  }
+}
+
+// Asks for the address of ready.test, and waits a moment for any answer.
+bool DnsServer::answers() const {
+  static constexpr std::string_view kQuestion(
+      "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05ready\x04test\x00\x00\x01\x00\x01", 28);
+  const int descriptor = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const timeval limit{0, 20'000};
+  ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port_));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::array<char, 512> reply{};
+  const bool sent = ::sendto(descriptor,
+                             kQuestion.data(),
+                             kQuestion.size(),
+                             0,
+                             reinterpret_cast<const sockaddr*>(&address),
+                             sizeof(address)) > 0;
+  const bool answered = sent && ::recv(descriptor, reply.data(), reply.size(), 0) > 0;
+  ::close(descriptor);
+  if (!answered) {
+    std::this_thread::sleep_for(3ms);
+  }
+  return answered;
+}
+
+}  // namespace pannier::test
