@@ -137,6 +137,7 @@ void TtlPlan::clear() {
   after_stored = false;
   counts.clear();
   life.reset();
+  life_if_stored = false;
   targets.clear();
 }
 
@@ -165,6 +166,7 @@ void plan_ttl(const Rules& rules, const TtlRequest& request, TtlPlan& plan) {
   }
   // In a transaction no reply comes before EXEC's.
   plan.after_stored = plan.after_stored && !request.in_multi && !plan.additions.empty();
+  plan.life_if_stored = plan.life_if_stored && !request.in_multi && plan.life;
 }
 
 }  // namespace pannier::policy

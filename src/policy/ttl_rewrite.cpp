@@ -18,6 +18,8 @@ using Arguments = std::span<const std::string_view>;
 struct Unit {
   bool seconds = false;
   bool absolute = false;
+
+  [[nodiscard]] bool operator==(const Unit&) const = default;
 };
 
 // Of SET's and GETEX's options.
@@ -100,14 +102,28 @@ void rewrite_option(
   plan.arguments[at + 1] = print(seconds ? ms / 1000 : ms, plan);
 }
 
+// GETEX with one and the same option several times, of which the last counts.
+bool repeats_time(Arguments arguments) {
+  if (arguments.size() < 6 || arguments.size() % 2 != 0) {
+    return false;
+  }
+  const auto unit = unit_of(arguments[2]);
+  for (std::size_t i = 4; i < arguments.size(); i += 2) {
+    if (unit_of(arguments[i]) != unit) {
+      return false;
+    }
+  }
+  return unit.has_value();
+}
+
 struct SetOptions {
   bool is_good = true;
   bool nx = false;
   bool xx = false;
   bool compares = false;  // IFEQ value
   bool keep = false;
-  std::size_t keep_at = 0;
-  std::size_t time_at = 0;  // of EX, PX, EXAT or PXAT; 0: none
+  std::size_t time_at = 0;    // of EX, PX, EXAT or PXAT; 0: none
+  bool repeats_time = false;  // the same one again, of which the last counts
   Unit unit{};
 
   [[nodiscard]] bool is_conditional() const { return nx || xx || compares; }
@@ -118,7 +134,8 @@ SetOptions parse_set(Arguments arguments) {
   for (std::size_t i = 3; i < arguments.size(); ++i) {
     const std::string_view word = arguments[i];
     const auto unit = unit_of(word);
-    if (unit && out.time_at == 0 && i + 1 < arguments.size()) {
+    if (unit && (out.time_at == 0 || out.unit == *unit) && i + 1 < arguments.size()) {
+      out.repeats_time = out.time_at != 0;
       out.unit = *unit;
       out.time_at = i++;
     } else if (equals_ignoring_case(word, "nx")) {
@@ -127,7 +144,6 @@ SetOptions parse_set(Arguments arguments) {
       out.xx = true;
     } else if (equals_ignoring_case(word, "keepttl")) {
       out.keep = true;
-      out.keep_at = i;
     } else if (equals_ignoring_case(word, "ifeq") && i + 1 < arguments.size()) {
       out.compares = true;
       ++i;
@@ -140,13 +156,14 @@ SetOptions parse_set(Arguments arguments) {
   return out;
 }
 
-// Its options come behind the value, unseen, and so does what they ask for.
+// Its options come behind the value, unseen, and so does what they ask for: NX may be among them.
 void plan_streamed_set(const TtlSubject& subject, TtlPlan& plan) {
   const bool has_options = subject.count() > 3;
   if (!has_options && subject.rules.require) {
     refuse(subject, TtlAction::Required, plan);
     return;
   }
+  plan.after_stored = has_options;
   add_expiry(subject, !has_options, plan);
 }
 
@@ -159,6 +176,7 @@ void plan_set_time(const TtlSubject& subject, const SetOptions& options, TtlPlan
   }
   const std::int64_t ms = bounded(subject.rules, *asked, subject.request.random);
   note_life(subject, ms, true, plan);
+  plan.life_if_stored = options.is_conditional();
   if (changes(subject, *asked, ms, plan)) {
     rewrite_option(arguments, options.time_at, options.unit, ms, plan);
   }
@@ -226,6 +244,10 @@ void plan_set(const TtlSubject& subject, TtlPlan& plan) {
   if (!options.is_good) {
     return;
   }
+  if (options.repeats_time) {
+    plan.after_stored = options.is_conditional();
+    return add_expiry(subject, false, plan);
+  }
   if (options.time_at != 0) {
     return plan_set_time(subject, options, plan);
   }
@@ -239,7 +261,12 @@ void plan_set(const TtlSubject& subject, TtlPlan& plan) {
   if (const std::int64_t ms = take_preset(subject, plan); ms > 0) {
     begin_rewrite(arguments, plan);
     if (options.keep) {  // with NX there is none to be kept
-      plan.arguments.erase(plan.arguments.begin() + static_cast<std::ptrdiff_t>(options.keep_at));
+      const auto is_keep = [](std::string_view word) {
+        return equals_ignoring_case(word, "keepttl");
+      };
+      plan.arguments.erase(
+          std::remove_if(plan.arguments.begin() + 3, plan.arguments.end(), is_keep),
+          plan.arguments.end());
     }
     plan.arguments.emplace_back("PX");
     plan.arguments.push_back(print(ms, plan));
@@ -312,6 +339,14 @@ void plan_getex(const TtlSubject& subject, TtlPlan& plan) {
     }
     return;
   }
+  if (max > 0 && repeats_time(arguments)) {
+    plan.after_stored = true;
+    count(subject, TtlAction::Shortened, plan);
+    if (subject.enforced()) {
+      plan.additions.push_back({subject.target.key, subject.target.key_class, max, true});
+    }
+    return;
+  }
   const auto unit = arguments.size() == 4 ? unit_of(arguments[2]) : std::nullopt;
   const auto asked = unit ? life_of(arguments[3], *unit, subject.request.unix_now) : std::nullopt;
   if (!asked) {
@@ -334,6 +369,7 @@ void plan_expire(const TtlSubject& subject, TtlPlan& plan) {
   }
   const std::int64_t ms = capped(subject.rules, *asked);
   note_life(subject, ms, true, plan);
+  plan.life_if_stored = arguments.size() > 3;
   if (changes(subject, *asked, ms, plan)) {
     begin_rewrite(arguments, plan);
     const bool seconds = unit.seconds && ms % 1000 == 0;

@@ -249,9 +249,6 @@ void prepare_transaction(Session& session, std::size_t count, Outgoing& out) {
     session.pinned.settling = session.pinned.selected_in_multi >= 0;
     out.deadline = upstream::DeadlineKind::Slow;
     out.purpose = upstream::Purpose::Exec;
-    const bool is_mapped =
-        session.pinned.selected_in_multi >= 0 || !session.pinned.queued.places.empty();
-    out.fate = is_mapped ? upstream::Fate::Whole : upstream::Fate::Forward;
   }
   note_transaction(session, *out.row);
 }

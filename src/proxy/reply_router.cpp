@@ -4,6 +4,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "cached_reads.hpp"
+#include "exec_reply.hpp"
 #include "fleet_limits.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
@@ -126,7 +127,9 @@ void ReplyRouter::route(upstream::Connection& connection,
     }
     return;
   }
-  if (slot.fate == upstream::Fate::Whole) {
+  if (slot.purpose == upstream::Purpose::Exec) {
+    give_exec(*session, index, bytes, last);
+  } else if (slot.fate == upstream::Fate::Whole) {
     give_whole(*session, index, bytes);
   } else {
     give(*session, slot, bytes, last);
@@ -258,16 +261,6 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
     case upstream::Purpose::SetNx:
       give(session, slot, setnx_reply(bytes), true);
       return;
-    case upstream::Purpose::Exec:
-      if (session.pinned.selected_in_multi >= 0 && bytes.starts_with('*') &&
-          !bytes.starts_with("*-1")) {
-        session.state.db = static_cast<std::uint32_t>(session.pinned.selected_in_multi);
-        session.pinned.dirty = true;
-      }
-      session.pinned.selected_in_multi = -1;
-      session.pinned.settling = false;
-      give(session, slot, exec_reply(*context_, index, bytes), true);
-      return;
     case upstream::Purpose::Abort:
       give(session, slot, kFailedTransaction, true);
       return;
@@ -281,6 +274,29 @@ void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::s
       break;
   }
   give(session, slot, bytes, true);
+}
+
+// In parts, as it comes: it may hold any number of large values.
+void ReplyRouter::give_exec(Session& session,
+                            upstream::SlotIndex index,
+                            std::string_view bytes,
+                            bool last) {
+  const upstream::Slot& slot = context_->runtime.slots[index];
+  if (slot.selects && !slot.started) {
+    if (bytes.starts_with('*') && !bytes.starts_with("*-1")) {
+      session.state.db = static_cast<std::uint32_t>(session.pinned.selected_in_multi);
+      session.pinned.dirty = true;
+    }
+    session.pinned.selected_in_multi = -1;
+    session.pinned.settling = false;
+  }
+  const auto found = context_->ttl.transactions.find(index);
+  if (found != context_->ttl.transactions.end()) {
+    context_->text.clear();
+    map_exec_part(found->second, bytes, context_->text);
+    bytes = context_->text;
+  }
+  give(session, slot, bytes, last);
 }
 
 void ReplyRouter::on_push(upstream::Connection& connection, std::string_view bytes) {

@@ -42,6 +42,7 @@ void send(Context& context,
   slot.fate = out.fate;
   slot.purpose = out.purpose;
   slot.deadline = out.deadline;
+  slot.selects = out.purpose == upstream::Purpose::Exec && session.pinned.settling;
   slot.is_write = is_write;
   slot.silent = session.state.reply_mode != ReplyMode::On;
   slot.is_subscribe = out.is_subscribe;

@@ -166,8 +166,8 @@ void take_renewal(Context& context, const upstream::Slot& slot, std::string_view
   }
 }
 
-void note_life(Context& context, const Session& session, const policy::TtlLife& life) {
-  const std::uint64_t name = name_of(life.key, session.state.db);
+void note_life(Context& context, std::uint32_t db, const policy::TtlLife& life) {
+  const std::uint64_t name = name_of(life.key, db);
   const std::int64_t now = milliseconds(context.runtime.now);
   SlidingLives& lives = context.shared.sliding_lives;
   if (life.is_explicit) {

@@ -2,7 +2,6 @@
 
 #include "pannier/base/bytes.hpp"
 #include "pannier/base/log.hpp"
-#include "pannier/resp/reply_writer.hpp"
 #include "pannier/resp/request_parser.hpp"
 
 #include "absent_reply.hpp"
@@ -195,9 +194,12 @@ void send_added(Context& context,
   static_cast<void>(hand_over(context, connection, index, added.request));
 }
 
-TtlFollowers make_followers(const Context& context) {
+TtlFollowers make_followers(const Context& context, std::uint32_t db) {
   TtlFollowers out;
   out.after_stored = context.ttl.plan.after_stored;
+  if (const auto& life = context.ttl.plan.life; life && context.ttl.plan.life_if_stored) {
+    out.life = TtlStoredLife{std::string(life->key), db, life->key_class, life->ms};
+  }
   for (const policy::TtlAddition& each : context.ttl.plan.additions) {
     TtlFollower& follower = out.all.emplace_back();
     encode(follower.request, each, knows_conditions(context));
@@ -303,14 +305,14 @@ void follow_plan(Context& context,
                  const Outgoing& out) {
   const policy::TtlPlan& plan = context.ttl.plan;
   count_plan(context);
-  if (plan.life) {
-    note_life(context, session, *plan.life);
+  if (plan.life && !plan.life_if_stored) {
+    note_life(context, session.state.db, *plan.life);
   }
-  if (plan.additions.empty()) {
+  if (plan.additions.empty() && !plan.life_if_stored) {
     return;
   }
-  if (plan.after_stored || out.announced > out.arguments.size()) {
-    context.ttl.followers[index] = make_followers(context);
+  if (plan.after_stored || plan.life_if_stored || out.announced > out.arguments.size()) {
+    context.ttl.followers[index] = make_followers(context, session.state.db);
     context.runtime.slots[index].has_ttl = true;
     return;
   }
@@ -335,7 +337,7 @@ void note_queued(Context& context,
     pinned.queued.queued += runs_at_once ? 0 : 1;
   } else if (out.purpose == upstream::Purpose::Exec && !pinned.queued.places.empty()) {
     context.runtime.slots[index].has_ttl = true;
-    context.ttl.transactions[index] = std::exchange(pinned.queued, {});
+    context.ttl.transactions[index] = ExecReply{std::exchange(pinned.queued, {})};
   }
 }
 
@@ -361,7 +363,13 @@ void take_stored_reply(Context& context,
   const TtlFollowers followers = std::move(found->second);
   context.ttl.followers.erase(found);
   const upstream::Slot slot = context.runtime.slots[index];
-  if (followers.after_stored && has_stored(bytes, type, slot.started)) {
+  if (!has_stored(bytes, type, slot.started)) {
+    return;
+  }
+  if (const auto& life = followers.life) {
+    note_life(context, life->db, {life->key, life->key_class, life->ms, true});
+  }
+  if (followers.after_stored) {
     send_followers(context, context.sessions.find(slot.session), connection, followers);
   }
 }
@@ -390,52 +398,6 @@ void take_added_reply(Context& context, const upstream::Slot& slot, std::string_
   if (slot.in_multi && session != nullptr && session->pinned.multi) {
     fail_transaction(*session);
   }
-}
-
-std::string_view setnx_reply(std::string_view bytes) {
-  if (bytes.starts_with('+')) {
-    return ":1\r\n";
-  }
-  return bytes.starts_with("$-1") || bytes.starts_with('_') ? ":0\r\n" : bytes;
-}
-
-std::string exec_reply(Context& context, upstream::SlotIndex index, std::string_view bytes) {
-  const auto found = context.ttl.transactions.find(index);
-  if (found == context.ttl.transactions.end() || !bytes.starts_with('*') ||
-      bytes.starts_with("*-1")) {
-    return std::string(bytes);
-  }
-  const TtlTransaction& transaction = found->second;
-  const std::size_t header = bytes.find("\r\n") + 2;
-  const auto count = base::parse_int(bytes.substr(1, header - 3)).value_or(-1);
-  std::string out;
-  if (count != static_cast<std::int64_t>(transaction.queued)) {
-    resp::append_error(out,
-                       "UPSTREAM EXEC answered another number of commands than were queued "
-                       "(has run)");
-    return out;
-  }
-  const auto& places = transaction.places;
-  const auto added = std::count_if(
-      places.begin(), places.end(), [](const TtlPlace& place) { return place.is_added; });
-  resp::append_array_header(out, static_cast<std::size_t>(count - added));
-  std::string_view rest = bytes.substr(header);
-  auto place = places.begin();
-  for (std::uint32_t i = 0; i < transaction.queued; ++i) {
-    resp::ReplyScanner scanner;
-    static_cast<void>(scanner.scan(rest));
-    const std::string_view element = rest.substr(0, scanner.consumed());
-    rest.remove_prefix(element.size());
-    if (place == places.end() || place->index != i) {
-      out += element;
-      continue;
-    }
-    if (!place->is_added) {
-      out += setnx_reply(element);
-    }
-    ++place;
-  }
-  return out;
 }
 
 }  // namespace pannier::proxy

@@ -61,13 +61,6 @@ void forget_followers(Context& context, upstream::SlotIndex index, bool was_lost
 // What came for a command of Pannier's own; "": it is lost.
 void take_added_reply(Context& context, const upstream::Slot& slot, std::string_view bytes);
 
-// The reply of SET NX as SETNX's; others stay.
-[[nodiscard]] std::string_view setnx_reply(std::string_view bytes);
-// EXEC's reply as the client has to see it.
-[[nodiscard]] std::string exec_reply(Context& context,
-                                     upstream::SlotIndex index,
-                                     std::string_view bytes);
-
 // Sliding (sliding_requests.cpp): a read was answered or is on its way.
 void renew_life(Context& context,
                 Session& session,
@@ -75,6 +68,6 @@ void renew_life(Context& context,
                 std::span<const std::string_view> arguments);
 void take_renewal(Context& context, const upstream::Slot& slot, std::string_view bytes);
 // A store, or an explicit TTL, was sent.
-void note_life(Context& context, const Session& session, const policy::TtlLife& life);
+void note_life(Context& context, std::uint32_t db, const policy::TtlLife& life);
 
 }  // namespace pannier::proxy

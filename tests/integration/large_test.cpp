@@ -125,6 +125,33 @@ TEST_CASE("large: 100 MiB go up and down unchanged while Pannier stays small", "
   CHECK(memory.growth() < 64 * kMiB);
 }
 
+TEST_CASE("large: a transaction with TTL rules streams as any other", "[proxy]") {
+  const RedisServer server;
+  const PannierProcess pannier(
+      {upstream_of({server.address()}, kPatient),
+       "",
+       {},
+       "version: 1\nclasses:\n  - { name: a, keys: [\"a:*\"], ttl: { default: 60s } }\n"});
+  const std::string value = large_value(100 * kMiB);
+  RawClient direct(server.port());
+  REQUIRE(direct.call({"SET", "big", value}) == "+OK\r\n");
+  RawClient client(pannier.port());
+  CHECK(client.call({"PING"}) == "+PONG\r\n");
+  MemoryWatch memory(pannier);
+  client.send(request({"MULTI"}) + request({"INCR", "a:n"}) + request({"GET", "big"}) +
+              request({"SETNX", "a:x", "v"}) + request({"GET", "big"}) + request({"EXEC"}) +
+              request({"PING", "behind"}));
+  CHECK(client.read(5) == "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+  CHECK(client.read_line() == "*4\r\n");
+  CHECK(client.read() == ":1\r\n");
+  CHECK(reads_value(client, value));
+  CHECK(client.read() == ":1\r\n");
+  CHECK(reads_value(client, value));
+  CHECK(client.read() == bulk("behind"));
+  CHECK(direct.call_integer({"TTL", "a:n"}) > 50);
+  CHECK(memory.growth() < 64 * kMiB);
+}
+
 TEST_CASE("large: a client that never reads its reply holds up nobody", "[proxy]") {
   const RedisServer server;
   const PannierProcess pannier(

@@ -133,6 +133,7 @@ TEST_CASE("ttl: large requests") {
   }
   static_cast<void>(rig.direct.call({"PERSIST", "all:l"}));
   CHECK(client.call({"SETNX", "all:l", large}) == ":0\r\n");
+  CHECK(client.call({"SET", "all:l", large, "NX"}) == "$-1\r\n");
   CHECK(client.call({"PTTL", "all:l"}) == ":-1\r\n");
 }
 
@@ -335,6 +336,23 @@ TEST_CASE("ttl: reads renew a sliding TTL in its second half") {
     CHECK(client.call({"SET", "s:e", "v", "PX", "600"}) == kOk);
     CHECK(client.call({"GET", "s:e"}) == bulk("v"));
     wait_below("s:k", 0);
+    CHECK(watch.count({"EVAL"}) == 0);
+  }
+  SECTION("a TTL that was asked for in vain ends nothing") {
+    CHECK(client.call({"SET", "s:k", "v"}) == kOk);
+    CHECK(client.call({"SET", "s:k", "v", "NX", "EX", "60"}) == "$-1\r\n");
+    CHECK(client.call({"EXPIRE", "s:k", "60", "NX"}) == ":0\r\n");
+    wait_below("s:k", 950);
+    CHECK(client.call({"GET", "s:k"}) == bulk("v"));
+    CHECK(wait_until([&] { return pttl("s:k") > 1500; }));
+  }
+  SECTION("a condition that held ends it") {
+    CHECK(client.call({"SET", "s:k", "v"}) == kOk);
+    CHECK(client.call({"PEXPIRE", "s:k", "900", "LT"}) == ":1\r\n");
+    CHECK(client.call({"SET", "s:e", "v", "NX", "PX", "900"}) == kOk);
+    CHECK(client.call({"GET", "s:k"}) == bulk("v"));
+    CHECK(client.call({"GET", "s:e"}) == bulk("v"));
+    wait_below("s:e", 0);
     CHECK(watch.count({"EVAL"}) == 0);
   }
   SECTION("what somebody else has shortened stays so") {

@@ -72,6 +72,7 @@ struct TtlPlan {
   bool after_stored = false;  // they go only once the reply says that something was stored
   std::vector<TtlCount> counts;
   std::optional<TtlLife> life;
+  bool life_if_stored = false;  // it begins only once the reply says so
 
   // Working memory.
   struct Target {

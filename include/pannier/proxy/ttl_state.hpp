@@ -1,9 +1,12 @@
 #pragma once
 
 #include "pannier/policy/ttl_plan.hpp"
+#include "pannier/resp/reply_scanner.hpp"
 #include "pannier/upstream/slot.hpp"
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,6 +27,23 @@ struct TtlTransaction {
   std::vector<TtlPlace> places;  // by index
 };
 
+// EXEC's reply on its way through (exec_reply.hpp).
+struct ExecReply {
+  enum class Stage : std::uint8_t {
+    Header,
+    Elements,
+    AsItIs,  // the rest
+    Drop     // the rest
+  };
+
+  TtlTransaction transaction{};
+  Stage stage = Stage::Header;
+  std::uint32_t element = 0;     // the one that is being read
+  std::size_t place = 0;         // the next one of the transaction's
+  resp::ReplyScanner scanner{};  // of the element
+  std::string kept{};            // of the header, or of a SETNX's element
+};
+
 // A command of Pannier's own that has to wait.
 struct TtlFollower {
   std::string request;
@@ -31,8 +51,17 @@ struct TtlFollower {
   std::uint64_t key_hash = 0;
 };
 
+// A TTL that a client has set, if its reply says so.
+struct TtlStoredLife {
+  std::string key;
+  std::uint32_t db = 0;
+  policy::ClassId key_class = policy::kNoClass;
+  std::int64_t ms = 0;
+};
+
 struct TtlFollowers {
   std::vector<TtlFollower> all;
+  std::optional<TtlStoredLife> life{};
   bool after_stored = false;  // for the client's reply; else for the last byte of its upload
 };
 
@@ -43,7 +72,7 @@ struct TtlState {
   std::string frame;  // of the rewritten request
   std::string added;  // the one that is about to be sent behind it
   std::unordered_map<upstream::SlotIndex, TtlFollowers> followers;
-  std::unordered_map<upstream::SlotIndex, TtlTransaction> transactions;
+  std::unordered_map<upstream::SlotIndex, ExecReply> transactions;
   std::vector<policy::ClassId> warned;  // classes of `store: never` that somebody counts in
 };
 

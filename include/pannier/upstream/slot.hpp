@@ -79,6 +79,7 @@ struct Slot {
   bool is_subscribe = false;        // completes after `confirmations` confirmations
   bool has_ttl = false;             // something is kept for its reply (proxy/ttl_state.hpp)
   bool in_multi = false;            // of Purpose::Ttl: it is queued
+  bool selects = false;             // of Purpose::Exec: it may change the session's database
   std::uint16_t key_class = 0;      // of Purpose::Ttl and Renew
   std::uint32_t confirmations = 0;  // still to come; 0 before the first: see Pipeline
   std::uint32_t queued_us = 0;      // before its bytes left, when they could not at once

@@ -193,6 +193,9 @@ TEST_CASE("ttl plan: SET in all its forms", "[policy]") {
       {"SET all:1 v KEEPTTL", "pass + all:1 60000 NX + all:1 100000 LT"},
       {"SET all:1 v KEEPTTL XX", "pass stored? + all:1 60000 NX + all:1 100000 LT"},
       {"SET all:1 v KEEPTTL NX", "SET all:1 v NX PX 60000"},
+      {"SET all:1 v KEEPTTL NX keepttl", "SET all:1 v NX PX 60000"},
+      {"SET all:1 v EX 900 EX 900", "pass + all:1 60000 NX + all:1 100000 LT"},
+      {"SET all:1 v PX 1 NX PX 900000", "pass stored? + all:1 60000 NX + all:1 100000 LT"},
       {"SET m:1 v KEEPTTL", "pass + m:1 30000 LT"},
       {"SET d:1 v KEEPTTL", "pass + d:1 60000 NX"},
       {"SET m:1 v", "SET m:1 v PX 30000"},
@@ -215,6 +218,7 @@ TEST_CASE("ttl plan: what the server refuses passes", "[policy]") {
       {"SET all:1 v NX XX", "pass"},
       {"SET all:1 v EX", "pass"},
       {"SET all:1 v EX 5 PX 5", "pass"},
+      {"SET all:1 v EX 5 EX 5 PX 5", "pass"},
       {"SET all:1 v EX 5 KEEPTTL", "pass"},
       {"SET all:1 v EX x", "pass"},
       {"SET all:1 v EX 9223372036854775807", "pass"},
@@ -279,6 +283,8 @@ TEST_CASE("ttl plan: EXPIRE, PERSIST and GETEX", "[policy]") {
       {"GETEX all:1 PXAT 1700000900000", "GETEX all:1 PX 100000"},
       {"GETEX all:1 PERSIST", "GETEX all:1 PX 100000"},
       {"GETEX d:1 PERSIST", "pass"},
+      {"GETEX all:1 EX 900 EX 900", "pass stored? + all:1 100000 LT"},
+      {"GETEX d:1 EX 900 EX 900", "pass"},
   });
   const std::string script = shown("PERSIST all:1", {false, false});
   CHECK(script.starts_with("EVAL local"));
@@ -366,7 +372,7 @@ TEST_CASE("ttl plan: of a streamed request only its beginning is seen", "[policy
     return shown(head, options);
   };
   CHECK(streamed("SET all:1", 3) == "pass + all:1 60000 NX");
-  CHECK(streamed("SET all:1", 5) == "pass + all:1 60000 NX + all:1 100000 LT");
+  CHECK(streamed("SET all:1", 5) == "pass stored? + all:1 60000 NX + all:1 100000 LT");
   CHECK(streamed("SET r:1", 3) == "refuse: required");
   CHECK(streamed("SET r:1", 5) == "pass");
   CHECK(streamed("SET never:1", 3) == "refuse: not stored");
@@ -435,13 +441,16 @@ TEST_CASE("ttl plan: what sliding has to know", "[policy]") {
     TtlPlan out;
     plan(text, out);
     return !out.life ? std::string("nothing")
-                     : std::to_string(out.life->ms) + (out.life->is_explicit ? " explicit" : "");
+                     : std::to_string(out.life->ms) + (out.life->is_explicit ? " explicit" : "") +
+                           (out.life_if_stored ? " if stored" : "");
   };
   CHECK(life("SET s:1 v") == "60000");
   CHECK(life("SET s:1 v NX") == "nothing");
   CHECK(life("SET s:1 v EX 5") == "5000 explicit");
+  CHECK(life("SET s:1 v NX EX 5") == "5000 explicit if stored");
   CHECK(life("SETEX s:1 500 v") == "100000 explicit");
   CHECK(life("EXPIRE s:1 5") == "5000 explicit");
+  CHECK(life("EXPIRE s:1 5 NX") == "5000 explicit if stored");
   CHECK(life("PERSIST s:1") == "60000 explicit");
   CHECK(life("GETEX s:1 EX 7") == "7000 explicit");
   CHECK(life("GETEX s:1") == "nothing");
