@@ -166,12 +166,13 @@ pannier_is_ready_or_dead() { # PID PORT PROBE_PORT
   has_ended "$1" || pannier_is_ready "$2" "$3"
 }
 
-# start_pannier CONFIG PORT PROBE_PORT: starts it and waits until it is ready; its pid is in
-# $last_pid, its output in $scratch/pannier.log.
+# start_pannier CONFIG PORT PROBE_PORT [LOG]: starts it and waits until it is ready; its pid is in
+# $last_pid, its output in LOG, else in $scratch/pannier.log.
 start_pannier() {
-  start pannier "$scratch/pannier.log" "$root/build/release/pannier" serve -c "$1"
+  local log=${4:-$scratch/pannier.log}
+  start pannier "$log" "$root/build/release/pannier" serve -c "$1"
   if ! wait_until 15 pannier_is_ready_or_dead "$last_pid" "$2" "$3" || has_ended "$last_pid"; then
-    cat "$scratch/pannier.log" >&2
+    cat "$log" >&2
     die "Pannier does not get ready on port $2"
   fi
 }

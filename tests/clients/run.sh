@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Runs the client suites through Pannier, with a primary and a replica of its own behind it, and
-# compares Pannier's replies with a redis-server's, byte by byte.
+# Runs the client suites through Pannier, with a primary and a replica of its own behind it, once
+# without rules for their keys and once with the shop's policy, where they are those of preferences;
+# and compares Pannier's replies with a redis-server's, byte by byte.
 #   tests/clients/run.sh [--direct] [SUITE...]
 # --direct: against redis-server itself, which shows that the suites are right.
 # SUITE: redis-py, node-redis, ioredis, compat; all without.
-# With PANNIER_HOST and PANNIER_PORT set, the suites can also be run by hand against any server.
+# With PANNIER_HOST and PANNIER_PORT set, the suites can also be run by hand against any server; what
+# PANNIER_KEYS says stands before the names of their keys.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
@@ -30,26 +32,21 @@ trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 make_scratch
-primary='' replica='' reference='' port='' strict='' probe='' admin=''
+primary='' replica='' reference='' port='' strict='' shop='' shop_strict=''
+panniers=()
 
-start_redis primary primary
-start_redis replica replica --replicaof 127.0.0.1 "$primary"
-wait_until 30 replicas_online "$primary" 1 || die "replication does not come up"
-subject=$primary
-compat_subject=$primary
-
-if [[ -z $direct ]]; then
-  pick_port port
-  pick_port strict
+# start_with POLICY PORT STRICT: a Pannier with $scratch/POLICY.yaml on these ports.
+start_with() {
+  local policy=$1 own_port=$2 own_strict=$3 probe admin
   pick_port probe
   pick_port admin
   # In the replica's zone, so that reads go there; read-your-writes keeps the suites deterministic.
   # The second listener refuses AUTH as a server without passwords does.
-  cat >"$scratch/pannier.yaml" <<YAML
+  cat >"$scratch/$policy.pannier.yaml" <<YAML
 version: 1
 listen:
-  - { address: "127.0.0.1:$port" }
-  - { address: "127.0.0.1:$strict", auth: reject }
+  - { address: "127.0.0.1:$own_port" }
+  - { address: "127.0.0.1:$own_strict", auth: reject }
 probe: { address: "127.0.0.1:$probe" }
 admin: { address: "127.0.0.1:$admin" }
 zone: b
@@ -60,12 +57,21 @@ upstream:
   nodes:
     - { address: "127.0.0.1:$primary", zone: a }
     - { address: "127.0.0.1:$replica", zone: b }
-policy: policy.yaml
+policy: $policy.yaml
 YAML
+  start_pannier "$scratch/$policy.pannier.yaml" "$own_port" "$probe" "$scratch/$policy.log"
+  panniers+=("$last_pid")
+}
+
+start_redis primary primary
+start_redis replica replica --replicaof 127.0.0.1 "$primary"
+wait_until 30 replicas_online "$primary" 1 || die "replication does not come up"
+subject=$primary
+compat_subject=$primary
+
+if [[ -z $direct ]]; then
   # Only for keys that the tests of many misses at once use.
-  cat >"$scratch/policy.yaml" <<YAML
-version: 1
-classes:
+  cat >"$scratch/herd.yaml" <<YAML
   - name: herd
     keys: ["herd:*"]
     reads: primary
@@ -77,8 +83,16 @@ classes:
     cache: { ttl: 30s }
     miss: { lease: 20s, wait: 10s, pipelined: hold }
 YAML
-  start_pannier "$scratch/pannier.yaml" "$port" "$probe"
-  pannier=$last_pid
+  printf 'version: 1\nclasses:\n' | cat - "$scratch/herd.yaml" >"$scratch/policy.yaml"
+  sed "/^classes:/r $scratch/herd.yaml" "$root/config/policy.yaml" >"$scratch/shop-policy.yaml"
+  pick_port port
+  pick_port strict
+  start_with policy "$port" "$strict"
+  pick_port shop
+  pick_port shop_strict
+  start_with shop-policy "$shop" "$shop_strict"
+  redis-cli -h 127.0.0.1 -p "$shop" set prefs:any v >/dev/null
+  (($(redis-cli -h 127.0.0.1 -p "$shop" pttl prefs:any) > 0)) || die "the shop's rules do not act"
   subject=$port
   compat_subject=$strict
 fi
@@ -127,28 +141,46 @@ if [[ " ${suites[*]} " == *" compat "* ]]; then
   wait_until 30 replicas_online "$reference" 1 || die "replication does not come up"
 fi
 
-export PANNIER_HOST=127.0.0.1 PANNIER_PORT=$subject
-where="through Pannier"
-[[ -z $direct ]] || where=directly
+show_logs() {
+  local policy
+  for policy in policy shop-policy; do
+    printf '\n=== the last of the log of the Pannier with %s\n' "$policy"
+    tail -n 50 "$scratch/$policy.log"
+  done
+}
+
 summary=()
 failed=0
-for suite in "${suites[@]}"; do
-  printf '\n=== %s, %s\n' "$suite" "$where"
-  outcome=passed
-  run_suite "$suite" 2>&1 | tee "$scratch/$suite.log" || outcome=FAILED
+take_suite() { # NAME WHERE PORT KEYS
+  local outcome=passed pid
+  local -x PANNIER_HOST=127.0.0.1 PANNIER_PORT=$3 PANNIER_KEYS=$4
+  printf '\n=== %s, %s\n' "$1" "$2"
+  run_suite "$1" 2>&1 | tee "$scratch/$1.log" || outcome=FAILED
   if [[ $outcome == FAILED ]]; then
     failed=$((failed + 1))
   fi
-  summary+=("$(printf '%-7s %-11s %s' "$outcome" "$suite" "$(counted "$suite" "$scratch/$suite.log")")")
-  if [[ -z $direct ]] && has_ended "$pannier"; then
-    tail -n 50 "$scratch/pannier.log"
-    die "Pannier ended during $suite"
+  summary+=("$(printf '%-7s %-11s %-24s %s' "$outcome" "$1" "$2" "$(counted "$1" "$scratch/$1.log")")")
+  for pid in "${panniers[@]}"; do
+    if has_ended "$pid"; then
+      show_logs
+      die "a Pannier ended during $1"
+    fi
+  done
+}
+
+for suite in "${suites[@]}"; do
+  if [[ -n $direct ]]; then
+    take_suite "$suite" directly "$subject" ''
+    continue
+  fi
+  take_suite "$suite" "through Pannier" "$subject" ''
+  if [[ $suite != compat ]]; then
+    take_suite "$suite" "with the shop's policy" "$shop" prefs:
   fi
 done
 
 if ((failed)) && [[ -z $direct ]]; then
-  printf '\n=== the last of Pannier'"'"'s log\n'
-  tail -n 50 "$scratch/pannier.log"
+  show_logs
 fi
 printf '\n=== client suites\n'
 printf '%s\n' "${summary[@]}"

@@ -7,7 +7,7 @@ export const host = process.env.PANNIER_HOST ?? '127.0.0.1';
 export const port = Number(process.env.PANNIER_PORT ?? 6379);
 
 export function prefixFor(suite) {
-  return `${suite}:${randomBytes(4).toString('hex')}:`;
+  return `${process.env.PANNIER_KEYS ?? ''}${suite}:${randomBytes(4).toString('hex')}:`;
 }
 
 export async function waitUntil(condition, what, milliseconds = 10_000) {

@@ -9,7 +9,7 @@ import redis
 
 HOST = os.environ.get("PANNIER_HOST", "127.0.0.1")
 PORT = int(os.environ.get("PANNIER_PORT", "6379"))
-RUN = f"redis-py:{uuid.uuid4().hex[:8]}"
+RUN = f"{os.environ.get('PANNIER_KEYS', '')}redis-py:{uuid.uuid4().hex[:8]}"
 
 
 def client(**options):
