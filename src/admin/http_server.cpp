@@ -43,7 +43,6 @@ using Parser = http::request_parser<http::string_body>;
 using Reply = http::response<http::string_body>;
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
-constexpr std::chrono::seconds kIdle{HttpServer::kIdleSeconds};
 constexpr std::chrono::seconds kLinger{1};
 constexpr std::size_t kLingerBytes = 256 * 1024;
 constexpr std::chrono::milliseconds kAcceptPause{100};
@@ -182,9 +181,12 @@ Response refusal_of(const beast::error_code& error) {
 }
 
 struct Connection {
-  explicit Connection(asio::any_io_executor executor) : stream(std::move(executor)) {}
+  Connection(asio::any_io_executor executor, std::chrono::milliseconds time)
+      : stream(std::move(executor)),
+        patience(time) {}
 
   Stream stream;
+  std::chrono::milliseconds patience;
   beast::flat_buffer buffer{HttpServer::kMaxHeader * 2};
 };
 
@@ -192,14 +194,14 @@ using ConnectionPtr = std::shared_ptr<Connection>;  // the list's and the corout
 
 // An answer that may come later. The coroutine's; whoever answers may find it gone.
 struct Pending {
-  explicit Pending(asio::io_context& io) : come(io, kIdle) {}
+  Pending(asio::io_context& io, std::chrono::milliseconds patience) : come(io, patience) {}
 
   asio::steady_timer come;  // cancelled by the answer
   std::optional<Response> response;
 };
 
 asio::awaitable<bool> write_reply(ConnectionPtr connection, Reply reply) {
-  connection->stream.expires_after(kIdle);
+  connection->stream.expires_after(connection->patience);
   const auto written = co_await http::async_write(connection->stream, reply, kToken);
   co_return !std::get<0>(written) && reply.keep_alive();
 }
@@ -226,13 +228,15 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Impl(asio::io_context& io_context,
        const base::Endpoint& configured,
        std::string server_name,
-       RouteTable table)
+       RouteTable table,
+       std::chrono::milliseconds time)
       : io(io_context),
         acceptor(listen(io_context, configured)),
         pause(io_context),
         endpoint(configured),
         name(std::move(server_name)),
-        routes(std::move(table)) {
+        routes(std::move(table)),
+        patience(time) {
     if (!endpoint.is_unix()) {
       endpoint.port = port_of(acceptor);
     }
@@ -286,12 +290,13 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   base::Endpoint endpoint;
   std::string name;
   RouteTable routes;
+  std::chrono::milliseconds patience;
   std::list<ConnectionPtr> connections;  // the one that has been silent for the longest first
   bool stopped = false;
 };
 
 asio::awaitable<Response> HttpServer::Impl::respond(std::shared_ptr<Impl> self, Request request) {
-  const auto pending = std::make_shared<Pending>(self->io);
+  const auto pending = std::make_shared<Pending>(self->io, self->patience);
   const Answer answer = [weak = std::weak_ptr(pending)](Response response) {
     if (const auto waiting = weak.lock()) {
       waiting->response = std::move(response);
@@ -313,7 +318,7 @@ asio::awaitable<bool> HttpServer::Impl::serve_one(std::shared_ptr<Impl> self,
   Parser parser;
   parser.header_limit(kMaxHeader);
   parser.body_limit(kMaxBody);
-  connection->stream.expires_after(kIdle);
+  connection->stream.expires_after(connection->patience);
   const auto got =
       co_await http::async_read(connection->stream, connection->buffer, parser, kToken);
   const auto error = std::get<0>(got);
@@ -373,7 +378,7 @@ void HttpServer::Impl::serve(Protocol::socket socket) {
     connections.front()->stream.close();
     connections.pop_front();
   }
-  auto connection = std::make_shared<Connection>(io.get_executor());
+  auto connection = std::make_shared<Connection>(io.get_executor(), patience);
   connection->stream.socket() = std::move(socket);
   connections.push_back(connection);
   spawn(converse(shared_from_this(), connection));
@@ -382,8 +387,9 @@ void HttpServer::Impl::serve(Protocol::socket socket) {
 HttpServer::HttpServer(asio::io_context& io,
                        const base::Endpoint& endpoint,
                        std::string name,
-                       RouteTable routes)
-    : impl_(std::make_shared<Impl>(io, endpoint, std::move(name), std::move(routes))) {}
+                       RouteTable routes,
+                       std::chrono::milliseconds patience)
+    : impl_(std::make_shared<Impl>(io, endpoint, std::move(name), std::move(routes), patience)) {}
 
 HttpServer::~HttpServer() {
   impl_->stop();

@@ -2,6 +2,7 @@
 
 #include "pannier/base/address.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -42,7 +43,7 @@ using Handler = std::function<Response(const Request&)>;
 
 // To be called once, on the control thread, now or later.
 using Answer = std::function<void(Response)>;
-// Asks others first. Without an answer within kIdleSeconds the client is told 503.
+// Asks others first. Without an answer within the server's patience the client is told 503.
 using LateHandler = std::function<void(const Request&, Answer)>;
 
 struct Route {
@@ -67,14 +68,16 @@ class HttpServer {
   static constexpr std::size_t kMaxBody = 64 * 1024;   // bytes
   // One more closes the connection that has been silent for the longest.
   static constexpr std::size_t kMaxConnections = 64;
-  static constexpr int kIdleSeconds = 5;  // to send a whole request, or to read a whole answer
+  // To send a whole request, to read a whole answer, and for a LateHandler's.
+  static constexpr std::chrono::milliseconds kPatience{5000};
 
   // Listens at once: throws std::runtime_error with endpoint and reason when that fails. `name` is
   // for the log. A port of 0 takes a free one.
   HttpServer(boost::asio::io_context& io,
              const base::Endpoint& endpoint,
              std::string name,
-             RouteTable routes);
+             RouteTable routes,
+             std::chrono::milliseconds patience = kPatience);
   // As stop(); also fine when the io_context runs no more.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <future>
 #include <optional>
 #include <string>
@@ -20,8 +21,9 @@ class RunningServer {
  public:
   explicit RunningServer(
       pannier::admin::RouteTable routes,
-      const pannier::base::Endpoint& endpoint = pannier::base::Endpoint{"127.0.0.1", 0, ""})
-      : server_(std::in_place, io_, endpoint, "test", std::move(routes)) {
+      const pannier::base::Endpoint& endpoint = pannier::base::Endpoint{"127.0.0.1", 0, ""},
+      std::chrono::milliseconds patience = pannier::admin::HttpServer::kPatience)
+      : server_(std::in_place, io_, endpoint, "test", std::move(routes), patience) {
     server_->start();
     thread_ = std::thread([this] { io_.run(); });
   }
@@ -63,6 +65,13 @@ class RunningServer {
       io_.get_executor()};
   std::optional<pannier::admin::HttpServer> server_;
   std::thread thread_;
+};
+
+// Gives up on its clients soon.
+class HastyServer : public RunningServer {
+ public:
+  explicit HastyServer(pannier::admin::RouteTable routes)
+      : RunningServer(std::move(routes), {"127.0.0.1", 0, ""}, std::chrono::milliseconds(300)) {}
 };
 
 class RawClient {
