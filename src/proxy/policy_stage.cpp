@@ -6,6 +6,7 @@
 #include "fleet_limits.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
+#include "ttl_requests.hpp"
 
 #include <fmt/format.h>
 
@@ -236,24 +237,42 @@ struct Charging {
   policy::LimitId id = 0;  // whose result it is
 };
 
-// All limits of this mode, or none: the first one that refuses is the only one that counts.
+// The limits of this mode and scope, up to the first that is not taken.
+Charging take_scope(Context& context,
+                    Session& session,
+                    const RuledRequest& request,
+                    RuleMode mode,
+                    config::Scope scope) {
+  const RequestRules& rules = context.rules->requests;
+  for (const policy::LimitMatch& match : context.rule_stage.matches) {
+    if (rules.limit_mode(match.id) != mode ||
+        context.rules->policy.limits[match.id].scope != scope) {
+      continue;
+    }
+    const Taking taking = take_one(context, session, request, match, mode);
+    if (taking.kind != Taking::Kind::Taken) {
+      return {taking, match.id};
+    }
+  }
+  return {};
+}
+
+// All limits of this mode, or none: the first one that refuses is the only one that counts. Those
+// of this process come first: what they refuse must not trouble the primary.
 Charging take_all(Context& context, Session& session, const RuledRequest& request, RuleMode mode) {
   RuleStage& stage = context.rule_stage;
   const RequestRules& rules = context.rules->requests;
   const std::size_t first = stage.charges.size();
-  for (const policy::LimitMatch& match : stage.matches) {
-    if (rules.limit_mode(match.id) != mode) {
-      continue;
-    }
-    const Taking taking = take_one(context, session, request, match, mode);
-    if (taking.kind == Taking::Kind::Taken) {
+  for (const config::Scope scope : {config::Scope::Sidecar, config::Scope::Fleet}) {
+    const Charging charging = take_scope(context, session, request, mode, scope);
+    if (charging.result.kind == Taking::Kind::Taken) {
       continue;
     }
     give_back_from(context, first);
-    if (taking.kind != Taking::Kind::Waits) {
-      counter_of(metrics_of(context, match.id).refused, mode).add();
+    if (charging.result.kind != Taking::Kind::Waits) {
+      counter_of(metrics_of(context, charging.id).refused, mode).add();
     }
-    return {taking, match.id};
+    return charging;
   }
   for (const policy::LimitMatch& match : stage.matches) {
     if (rules.limit_mode(match.id) == mode) {
@@ -365,7 +384,7 @@ Passage pass_rules(Context& context, Session& session, const RuledRequest& reque
     view.keys = stage.keys;
   }
   if ((wants & RequestRules::kClasses) != 0 && !stage.keys.empty()) {
-    view.key_class = context.rules->matcher.match(stage.keys.front());
+    view.key_class = class_of(context, stage.keys.front());
   }
   Passage passage = Passage::Free;
   if ((wants & RequestRules::kDenials) != 0 && !session.charges.not_denied) {

@@ -51,6 +51,26 @@ TEST_CASE("fleet: one sidecar admits the burst, and the primary keeps the limit"
   CHECK(rig.pannier.metric("pannier_limit_leased_tokens_total{limit=\"search\"}") == 42);
 }
 
+TEST_CASE("fleet: what this sidecar refuses itself does not ask the primary", "[fleet]") {
+  RulesRig rig(
+      "limits:\n"
+      "  - { name: each, keys: [\"u:{user}\"], per: { user }, rate: 1/24h, burst: 9, scope: fleet "
+      "}\n"
+      "  - { name: all, keys: [\"u:*\"], rate: 1/24h, burst: 4 }\n");
+  RawClient client = rig.connect();
+  for (int i = 0; i < 5; ++i) {
+    CHECK(client.call({"GET", "u:" + std::to_string(i)}) == "$-1\r\n");
+  }
+  const double asked = rig.pannier.metric("pannier_limit_asks_total{limit=\"each\"}");
+  CHECK(asked == 5);
+  for (int i = 5; i < 25; ++i) {
+    const std::string refused = client.call({"GET", "u:" + std::to_string(i)});
+    CHECK(refused.starts_with("-THROTTLED rate limit 'all' "));
+  }
+  CHECK(rig.pannier.metric("pannier_limit_asks_total{limit=\"each\"}") == asked);
+  CHECK(rig.limit("admitted", "each") == 5);
+}
+
 TEST_CASE("fleet: a forgotten script is brought again", "[fleet]") {
   RulesRig rig("limits:\n  - { name: g, commands: [GET], rate: 1/24h, burst: 9, scope: fleet }\n");
   RawClient client = rig.connect();
