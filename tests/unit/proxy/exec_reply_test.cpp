@@ -5,7 +5,8 @@
 #include <string>
 #include <string_view>
 
-using namespace pannier::proxy;
+using pannier::proxy::ExecReply;
+using pannier::proxy::map_exec_part;
 
 namespace {
 
