@@ -147,7 +147,7 @@ KeyStatus keyless(const CommandSpec& row, Arguments arguments) {
 
 }  // namespace
 
-KeyStatus extract_keys(const CommandSpec& row,
+KeyStatus extract_many_keys(const CommandSpec& row,
                        std::span<const std::string_view> arguments,
                        std::vector<std::string_view>& keys) {
   switch (row.rule) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <iterator>
 
 namespace pannier::command {
@@ -97,16 +96,11 @@ const CommandSpec* row_or_null(std::uint16_t row) {
 
 }  // namespace
 
+const CommandSpec* const kTable = kRows;
+const std::uint16_t kTableSize = kRowCount;
+
 std::span<const CommandSpec> table() {
   return kRows;
-}
-
-std::uint16_t index_of(const CommandSpec& row) {
-  const std::less<const CommandSpec*> before;
-  if (before(&row, kRows) || !before(&row, kRows + kRowCount)) {
-    return static_cast<std::uint16_t>(kRowCount);
-  }
-  return static_cast<std::uint16_t>(&row - kRows);
 }
 
 const CommandSpec* find(std::span<const std::string_view> arguments) {

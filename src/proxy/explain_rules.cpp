@@ -377,7 +377,7 @@ std::string explain_rules(const policy::Rules& rules,
 }
 
 std::string cache_refusal(const policy::Rules& rules, const ExplainedRequest& request) {
-  const std::string refusal = refusal_of_command(request);
+  std::string refusal = refusal_of_command(request);
   if (!refusal.empty()) {
     return refusal;
   }

@@ -29,7 +29,11 @@ namespace pannier::proxy {
                                             std::span<const std::string_view> arguments,
                                             std::size_t announced = 0) {
   context.ttl.planned = false;
-  return context.rules->any_ttl && answer_by_rules(context, session, row, arguments, announced);
+  const policy::Rules& rules = *context.rules;
+  // Most requests are reads, which store nothing and run no script.
+  const bool plain_read = row.has(command::kReadOnly) && command::has_one_key(row);
+  return rules.any_ttl && (!plain_read || rules.any_never) &&
+         answer_by_rules(context, session, row, arguments, announced);
 }
 
 // These three are for `send`, of a request that is planned: the bytes to be sent, what becomes of

@@ -3,6 +3,7 @@
 #include "pannier/resp/request_parser.hpp"
 
 #include "cached_reads.hpp"
+#include "ttl_requests.hpp"
 
 #include <algorithm>
 #include <array>
@@ -115,7 +116,7 @@ void mark_write(Context& context,
 }
 
 bool is_cached(const Context& context, std::string_view key) {
-  const policy::ClassId key_class = context.rules->matcher.match(key);
+  const policy::ClassId key_class = class_of(context, key);
   return key_class != policy::kNoClass && context.rules->at(key_class).cache.has_value();
 }
 
@@ -123,8 +124,9 @@ bool is_cached(const Context& context, std::string_view key) {
 bool shows_value(const command::CommandSpec& row) {
   static constexpr std::array<std::string_view, 6> kOthers{
       "expiretime", "memory|usage", "pexpiretime", "pttl", "touch", "ttl"};
-  return row.has(command::kReadOnly) && !row.name.starts_with("object") &&
-         std::find(kOthers.begin(), kOthers.end(), row.name) == kOthers.end();
+  return row.has(command::kCacheable) ||
+         (row.has(command::kReadOnly) && !row.name.starts_with("object") &&
+          std::find(kOthers.begin(), kOthers.end(), row.name) == kOthers.end());
 }
 
 // research/coherence.md §1.3: what a client was shown past the cache must not be followed by an
@@ -133,7 +135,9 @@ void mark_shown(Context& context,
                 Session& session,
                 upstream::SlotIndex index,
                 const Outgoing& out) {
-  if (!find_keys(context, out)) {
+  const auto first = static_cast<std::size_t>(out.row->first);
+  const bool one = command::has_one_key(*out.row) && out.arguments.size() > first;
+  if ((one && !is_cached(context, out.arguments[first])) || !find_keys(context, out)) {
     return;
   }
   std::erase_if(context.keys, [&](std::string_view key) { return !is_cached(context, key); });
@@ -146,7 +150,7 @@ void mark_shown(Context& context,
   const bool kept_command = out.row->has(command::kCacheable) && context.keys.size() == 1;
   for (const std::string_view key : context.keys) {
     if (!kept_command) {
-      context.runtime.metrics.classes[context.rules->matcher.match(key)]
+      context.runtime.metrics.classes[class_of(context, key)]
           .misses.at(static_cast<std::size_t>(metrics::Miss::Uncachable))
           .add();
     }

@@ -80,8 +80,18 @@ struct CommandSpec {
 
 // All rows, sorted by name. A row's place is its id in metrics.
 [[nodiscard]] std::span<const CommandSpec> table();
+// Where table() begins and how long it is, for `index_of`, which is asked several times per
+// request.
+extern const CommandSpec* const kTable;
+extern const std::uint16_t kTableSize;
+
 // table().size() for a row that is not in the table (learned.hpp).
-[[nodiscard]] std::uint16_t index_of(const CommandSpec& row);
+[[nodiscard]] inline std::uint16_t index_of(const CommandSpec& row) {
+  const auto distance =
+      reinterpret_cast<std::uintptr_t>(&row) - reinterpret_cast<std::uintptr_t>(kTable);
+  const std::size_t place = distance / sizeof(CommandSpec);  // huge for one that lies before it
+  return place < kTableSize ? static_cast<std::uint16_t>(place) : kTableSize;
+}
 
 // The row of `arguments` (name and, for containers, subcommand, in any case). Null when unknown. A
 // container without or with an unknown subcommand gives the container's own row.
@@ -104,10 +114,26 @@ enum class KeyStatus : std::uint8_t {
   Unknown,  // malformed, or not to be seen from the arguments: treat as "any key"
 };
 
+// Those of rows that may have several; see extract_keys.
+[[nodiscard]] KeyStatus extract_many_keys(const CommandSpec& row,
+                                          std::span<const std::string_view> arguments,
+                                          std::vector<std::string_view>& keys);
+
+// True for rows with exactly one key, which is arguments[row.first].
+[[nodiscard]] constexpr bool has_one_key(const CommandSpec& row) {
+  return row.rule == KeyRule::Range && row.first == row.last && row.first > 0;
+}
+
 // Appends the keys of a request (views into `arguments`). Unknown leaves `keys` as it was.
-[[nodiscard]] KeyStatus extract_keys(const CommandSpec& row,
-                                     std::span<const std::string_view> arguments,
-                                     std::vector<std::string_view>& keys);
+[[nodiscard]] inline KeyStatus extract_keys(const CommandSpec& row,
+                                            std::span<const std::string_view> arguments,
+                                            std::vector<std::string_view>& keys) {
+  if (has_one_key(row) && arguments.size() > static_cast<std::size_t>(row.first)) {
+    keys.push_back(arguments[static_cast<std::size_t>(row.first)]);
+    return KeyStatus::Ok;
+  }
+  return extract_many_keys(row, arguments, keys);
+}
 
 // True when this very request may block: XREAD/XREADGROUP only with BLOCK, others always.
 [[nodiscard]] bool may_block(const CommandSpec& row, std::span<const std::string_view> arguments);
