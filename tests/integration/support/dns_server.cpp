@@ -84,7 +84,9 @@ DnsServer::~DnsServer() {
 void DnsServer::set_hosts(Hosts hosts) {
   hosts_ = std::move(hosts);
   write_hosts();
-  ::kill(pid_, SIGHUP);
+  if (pid_ > 0) {
+    ::kill(pid_, SIGHUP);
+  }
 }
 
 void DnsServer::set_aliases(Aliases aliases) {
@@ -106,13 +108,18 @@ void DnsServer::restart() {
 }
 
 void DnsServer::freeze() const {
+  if (pid_ <= 0) {
+    throw std::runtime_error("dnsmasq is not there to be frozen");
+  }
   ::kill(pid_, SIGSTOP);
   int status = 0;
   ::waitpid(pid_, &status, WUNTRACED);
 }
 
 void DnsServer::thaw() const {
-  ::kill(pid_, SIGCONT);
+  if (pid_ > 0) {
+    ::kill(pid_, SIGCONT);
+  }
 }
 
 void DnsServer::write_hosts() const {

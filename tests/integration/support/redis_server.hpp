@@ -41,7 +41,12 @@ class RedisServer {
 
   [[nodiscard]] int port() const { return port_; }
 
-  [[nodiscard]] std::string address() const { return place_.host + ":" + std::to_string(port_); }
+  [[nodiscard]] const std::string& host() const { return place_.host; }
+
+  [[nodiscard]] std::string address() const {
+    const bool v6 = place_.host.find(':') != std::string::npos;
+    return (v6 ? "[" + place_.host + "]" : place_.host) + ":" + std::to_string(port_);
+  }
 
   [[nodiscard]] pid_t pid() const { return pid_; }  // 0 when stopped
 
