@@ -115,25 +115,13 @@ void ReplyRouter::route(upstream::Connection& connection,
   const bool answered =
       slot.flight != 0 && take_flight_reply(*context_, connection, slot, bytes, last);
   Session* session = context_->sessions.find(slot.session);
-  if (answered) {
+  if (answered || session == nullptr || slot.fate == upstream::Fate::Abandoned) {
     if (session != nullptr && last) {
       finish(connection, slot, *session);
     }
     return;
   }
-  if (session == nullptr || slot.fate == upstream::Fate::Abandoned) {
-    if (session != nullptr && last) {
-      finish(connection, slot, *session);
-    }
-    return;
-  }
-  if (slot.purpose == upstream::Purpose::Exec) {
-    give_exec(*session, index, bytes, last);
-  } else if (slot.fate == upstream::Fate::Whole) {
-    give_whole(*session, index, bytes);
-  } else {
-    give(*session, slot, bytes, last);
-  }
+  hand_on(*session, index, bytes, last);
   if (last) {
     finish(connection, slot, *session);
     hold_up_if_full(connection, *session);
@@ -243,6 +231,20 @@ void ReplyRouter::give(Session& session,
                        std::string_view bytes,
                        bool last) {
   session.reply(slot.place, slot.silent ? std::string_view{} : bytes, last);
+}
+
+void ReplyRouter::hand_on(Session& session,
+                          upstream::SlotIndex index,
+                          std::string_view bytes,
+                          bool last) {
+  const upstream::Slot& slot = context_->runtime.slots[index];
+  if (slot.purpose == upstream::Purpose::Exec) {
+    give_exec(session, index, bytes, last);
+  } else if (slot.fate == upstream::Fate::Whole) {
+    give_whole(session, index, bytes);
+  } else {
+    give(session, slot, bytes, last);
+  }
 }
 
 void ReplyRouter::give_whole(Session& session, upstream::SlotIndex index, std::string_view bytes) {

@@ -40,6 +40,7 @@ class ReplyRouter final : public upstream::ConnectionEvents {
   void finish(upstream::Connection& connection, upstream::Slot& slot, Session& session);
   void give(Session& session, const upstream::Slot& slot, std::string_view bytes, bool last);
   void give_whole(Session& session, upstream::SlotIndex index, std::string_view bytes);
+  void hand_on(Session& session, upstream::SlotIndex index, std::string_view bytes, bool last);
   void give_exec(Session& session, upstream::SlotIndex index, std::string_view bytes, bool last);
   void note_reply(upstream::Connection& connection,
                   upstream::SlotIndex index,
