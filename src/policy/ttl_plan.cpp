@@ -89,7 +89,9 @@ void plan_script(const Rules& rules, const TtlRequest& request, TtlPlan& plan) {
       continue;
     }
     const bool acts = rules.at(id).mode == config::RuleMode::Enforce;
-    plan.counts.push_back({id, TtlAction::Script, acts});
+    if (acts || plan.counts.empty()) {  // it is refused once
+      plan.counts.push_back({id, TtlAction::Script, acts});
+    }
     if (acts) {
       plan.outcome = TtlPlan::Outcome::Refuse;
       plan.refusal = TtlAction::Script;

@@ -183,13 +183,18 @@ void plan_set_time(const TtlSubject& subject, const SetOptions& options, TtlPlan
 }
 
 // A store that says no TTL gets one: the time of it, or 0 when there is nothing to do.
-std::int64_t take_preset(const TtlSubject& subject, TtlPlan& plan) {
+// `starts_life`: whatever was there before is gone.
+std::int64_t take_preset(const TtlSubject& subject, bool starts_life, TtlPlan& plan) {
   const std::int64_t preset = preset_of(subject.rules);
   if (preset == 0) {
     return 0;
   }
   count(subject, TtlAction::Default, plan);
-  return subject.enforced() ? bounded(subject.rules, preset, subject.request.random) : 0;
+  const std::int64_t ms = bounded(subject.rules, preset, subject.request.random);
+  if (starts_life) {
+    note_life(subject, ms, false, plan);
+  }
+  return subject.enforced() ? ms : 0;
 }
 
 }  // namespace
@@ -223,7 +228,7 @@ void add_expiry(const TtlSubject& subject, bool is_fresh, TtlPlan& plan) {
   const TtlPlan::Target& target = subject.target;
   const config::TtlRules& rules = subject.rules;
   if (rules.preset.count() > 0 || is_fresh) {
-    if (const std::int64_t ms = take_preset(subject, plan); ms > 0) {
+    if (const std::int64_t ms = take_preset(subject, false, plan); ms > 0) {
       plan.additions.push_back({target.key, target.key_class, ms, false});
     }
   }
@@ -258,7 +263,7 @@ void plan_set(const TtlSubject& subject, TtlPlan& plan) {
   if (subject.rules.require && !options.keep) {
     return refuse(subject, TtlAction::Required, plan);
   }
-  if (const std::int64_t ms = take_preset(subject, plan); ms > 0) {
+  if (const std::int64_t ms = take_preset(subject, !options.is_conditional(), plan); ms > 0) {
     begin_rewrite(arguments, plan);
     if (options.keep) {  // with NX there is none to be kept
       const auto is_keep = [](std::string_view word) {
@@ -270,9 +275,6 @@ void plan_set(const TtlSubject& subject, TtlPlan& plan) {
     }
     plan.arguments.emplace_back("PX");
     plan.arguments.push_back(print(ms, plan));
-    if (!options.is_conditional()) {
-      note_life(subject, ms, false, plan);
-    }
   }
 }
 
@@ -306,7 +308,7 @@ void plan_setnx(const TtlSubject& subject, TtlPlan& plan) {
     return add_expiry(subject, true, plan);
   }
   const Arguments arguments = subject.request.arguments;
-  if (const std::int64_t ms = take_preset(subject, plan); ms > 0) {
+  if (const std::int64_t ms = take_preset(subject, false, plan); ms > 0) {
     plan.outcome = TtlPlan::Outcome::Rewrite;
     plan.answers_integer = true;
     plan.arguments.assign({"SET", arguments[1], arguments[2], "NX", "PX", print(ms, plan)});
@@ -318,10 +320,9 @@ void plan_getset(const TtlSubject& subject, TtlPlan& plan) {
     return add_expiry(subject, true, plan);
   }
   const Arguments arguments = subject.request.arguments;
-  if (const std::int64_t ms = take_preset(subject, plan); ms > 0) {
+  if (const std::int64_t ms = take_preset(subject, true, plan); ms > 0) {
     plan.outcome = TtlPlan::Outcome::Rewrite;
     plan.arguments.assign({"SET", arguments[1], arguments[2], "PX", print(ms, plan), "GET"});
-    note_life(subject, ms, false, plan);
   }
 }
 
@@ -413,7 +414,7 @@ void plan_restore(const TtlSubject& subject, TtlPlan& plan) {
       plan.after_stored = true;
       return add_expiry(subject, true, plan);
     }
-    if (const std::int64_t ms = take_preset(subject, plan); ms > 0) {
+    if (const std::int64_t ms = take_preset(subject, false, plan); ms > 0) {
       begin_rewrite(arguments, plan);
       plan.arguments[2] = print(absolute ? subject.request.unix_now + ms : ms, plan);
     }

@@ -121,7 +121,8 @@ void renew_life(Context& context,
     return;
   }
   if (rules->mode != config::RuleMode::Enforce) {
-    if (lives.claim(name, now, due, now + life / 2)) {
+    // Nobody is asked, so a life is known from a store on, or reckoned from the first read on.
+    if (lives.claim(name, now, due, now + life / 2) && due.seen != 0) {
       context.runtime.metrics.classes[id]
           .ttl_observed.at(static_cast<std::size_t>(metrics::TtlAction::Renewed))
           .add();

@@ -106,22 +106,23 @@ bool answer_absent(Context& context,
   if (id == policy::kNoClass || context.rules->at(id).store != config::Store::Never) {
     return false;
   }
+  bool acts = true;
   for (const std::string_view key : context.keys) {
     const policy::ClassId other = context.rules->matcher.match(key);
-    if (other == policy::kNoClass || !policy::refuses_stores(context.rules->at(other))) {
-      if (other == id) {
-        count(context, id, TtlAction::NotRead, false);
-      }
+    if (other == policy::kNoClass || context.rules->at(other).store != config::Store::Never) {
       return false;
     }
+    acts = acts && policy::refuses_stores(context.rules->at(other));
   }
   context.text.clear();
   if (!append_absent_reply(context.text, row, arguments, session.state.version)) {
     return false;
   }
-  count(context, id, TtlAction::NotRead, true);
-  session.answer(context.text);
-  return true;
+  count(context, id, TtlAction::NotRead, acts);
+  if (acts) {
+    session.answer(context.text);
+  }
+  return acts;
 }
 
 bool knows_conditions(const Context& context) {
@@ -235,6 +236,10 @@ bool has_stored(std::string_view bytes, char type, bool is_part) {
 }  // namespace
 
 policy::ClassId class_of(const Context& context, std::string_view key) {
+  const HashedKey& ahead = context.hashed_keys[context.batch_index];
+  if (ahead.key == key.data()) {
+    return ahead.key_class;
+  }
   MatchedKey& matched = context.matched;
   if (matched.key.data() != key.data() || matched.key.size() != key.size()) {
     matched = {key, context.rules->matcher.match(key)};
