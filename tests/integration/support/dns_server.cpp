@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
@@ -42,6 +43,11 @@ std::filesystem::path make_directory() {
 std::string own_user() {
   const passwd* entry = ::getpwuid(::getuid());  // NOLINT(concurrency-mt-unsafe)
   return entry == nullptr ? "root" : entry->pw_name;
+}
+
+std::string own_group() {
+  const group* entry = ::getgrgid(::getgid());  // NOLINT(concurrency-mt-unsafe)
+  return entry == nullptr ? "root" : entry->gr_name;
 }
 
 // Only what is allowed between fork and exec in a program with threads.
@@ -141,7 +147,9 @@ void DnsServer::start() {
       "--keep-in-foreground",
       "--conf-file=/dev/null",
       "--pid-file",
+      // It would take others, and the kernel would then forget to end it with its parent.
       "--user=" + own_user(),
+      "--group=" + own_group(),
       "--port=" + std::to_string(port_),
       "--listen-address=127.0.0.1",
       "--bind-interfaces",
