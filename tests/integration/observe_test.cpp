@@ -81,8 +81,7 @@ constexpr std::string_view kPatient =
 class Side {
  public:
   explicit Side(std::optional<std::string> policy)
-      : pannier_({upstream_of({server_.address()}, kPatient), {}, {}, std::move(policy)}),
-        watch_(server_) {
+      : pannier_({upstream_of({server_.address()}, kPatient), {}, {}, std::move(policy)}) {
     for (std::size_t i = 0; i < kConnections; ++i) {
       clients_.emplace_back(pannier_.port());
     }
@@ -136,8 +135,8 @@ class Side {
  private:
   RedisServer server_;
   RawClient direct_{server_.port()};
+  CommandWatch watch_{server_};  // from before the first canary
   PannierProcess pannier_;
-  CommandWatch watch_;
   std::vector<RawClient> clients_;
 };
 
