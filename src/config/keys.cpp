@@ -118,7 +118,7 @@ constexpr std::array kKeys{
     Key{"upstream.kind", Type::Choice, "", "single with one node, replicated with several",
         set_kind, 0, 0, "single|replicated|cluster|serverless"},
     Key{"upstream.nodes", Type::List, "", "all nodes, primary and replicas in any order",
-        [](D, R) {}, 1, 100},
+        [](D, R) {}, 1, 64},
     Key{"upstream.nodes[]", Type::Section, "", "a node; a plain string is its address",
         add_node, 0, 0, "address"},
     Key{"upstream.nodes[].address", Type::Address, "", "host:port or unix:/path",

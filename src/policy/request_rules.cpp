@@ -296,6 +296,14 @@ void RequestRules::Impl::add_limits(const RequestView& request,
   }
 }
 
+bool RequestRules::may_limit_key(std::uint16_t row, std::string_view key) const {
+  if (!is_in_table(row)) {
+    return true;
+  }
+  const auto& allowed = impl_->limits.allowed_by(row);
+  return allowed.plain || impl_->limits.may_hold(allowed, key, kNoClass);
+}
+
 void RequestRules::limits_of(const RequestView& request, std::vector<LimitMatch>& out) const {
   const auto row = command::index_of(*request.row);
   if (!may_limit(row)) {

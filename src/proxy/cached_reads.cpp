@@ -164,6 +164,10 @@ Served serve_shadow(Context& context, Fill& fill) {
   return Served::Fill;
 }
 
+bool is_cached(const Context& context, policy::ClassId key_class) {
+  return key_class != policy::kNoClass && context.rules->at(key_class).cache.has_value();
+}
+
 }  // namespace
 
 void prefetch_batch(Context& context) {
@@ -175,16 +179,21 @@ void prefetch_batch(Context& context) {
   }
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const resp::Request request = batch[i];
-    HashedKey& hashed = context.hashed_keys[i];
-    hashed.key = request.arguments.size() > 1 ? request.arguments[1].data() : nullptr;
-    if (hashed.key != nullptr) {
-      hashed.hash = cache::NearCache::hash(request.arguments[1]);
-      context.shared.near_cache.prefetch_slot(hashed.hash);
+    HashedKey& ahead = context.hashed_keys[i];
+    ahead.key = request.arguments.size() > 1 ? request.arguments[1].data() : nullptr;
+    if (ahead.key == nullptr) {
+      continue;
+    }
+    ahead.key_class = context.rules->matcher.match(request.arguments[1]);
+    if (is_cached(context, ahead.key_class)) {
+      ahead.hash = cache::NearCache::hash(request.arguments[1]);
+      context.shared.near_cache.prefetch_slot(ahead.hash);
     }
   }
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (context.hashed_keys[i].key != nullptr) {
-      context.shared.near_cache.prefetch_entry(context.hashed_keys[i].hash);
+    const HashedKey& ahead = context.hashed_keys[i];
+    if (ahead.key != nullptr && is_cached(context, ahead.key_class)) {
+      context.shared.near_cache.prefetch_entry(ahead.hash);
     }
   }
 }
@@ -205,7 +214,7 @@ bool identify_read(const Context& context,
     return false;
   }
   const policy::ClassId key_class = class_of(context, arguments[1]);
-  if (key_class == policy::kNoClass || !context.rules->at(key_class).cache) {
+  if (!is_cached(context, key_class)) {
     return false;
   }
   read.row = &row;

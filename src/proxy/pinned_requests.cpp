@@ -456,12 +456,12 @@ Step begin_upload(Context& context, Session& session, const LargeRequest& reques
   enter_reply_mode(session);
   const Passage passage = ask_rules(
       context, session, {*row, request.head, request.bytes, request.announced, request.unfinished});
-  if (passage == Passage::Waits) {
-    return Step::Wait;
+  Step step = Step::Wait;
+  if (passage != Passage::Waits) {
+    step = passage == Passage::Refused
+               ? drop_upload(session)
+               : start_upload(context, session, *row, request.head, request.announced);
   }
-  const Step step = passage == Passage::Refused
-                        ? drop_upload(session)
-                        : start_upload(context, session, *row, request.head, request.announced);
   if (step == Step::Done) {
     note_handled(context, session, *row, request.head);
   }

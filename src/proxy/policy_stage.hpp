@@ -34,9 +34,17 @@ struct RuledRequest {
 [[nodiscard]] inline Passage ask_rules(Context& context,
                                        Session& session,
                                        const RuledRequest& request) {
-  return context.rules->requests.wants(command::index_of(request.row)) == 0
-             ? Passage::Free
-             : pass_rules(context, session, request);
+  using policy::RequestRules;
+  const RequestRules& rules = context.rules->requests;
+  const std::uint16_t row = command::index_of(request.row);
+  const std::uint8_t wants = rules.wants(row);
+  const auto first = static_cast<std::size_t>(request.row.first);
+  if (wants == 0 || (wants == (RequestRules::kLimits | RequestRules::kKeys) &&
+                     command::has_one_key(request.row) && request.arguments.size() > first &&
+                     !rules.may_limit_key(row, request.arguments[first]))) {
+    return Passage::Free;
+  }
+  return pass_rules(context, session, request);
 }
 
 inline void forget_passage(Session& session) {

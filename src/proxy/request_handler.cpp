@@ -378,7 +378,9 @@ void note_handled(Context& context,
   }
 }
 
-Step handle(Context& context, Session& session, const resp::Request& request) {
+namespace {
+
+Step decide(Context& context, Session& session, const resp::Request& request) {
   enter_reply_mode(session);
   const CommandSpec* row = identify(context, session, request);
   if (row == nullptr) {
@@ -410,7 +412,16 @@ Step handle(Context& context, Session& session, const resp::Request& request) {
   if (step == Step::Done) {
     note_handled(context, session, *row, request.arguments);
   }
+  return step;
+}
+
+}  // namespace
+
+Step handle(Context& context, Session& session, const resp::Request& request) {
+  const Step step = decide(context, session, request);
+  // What was known of its key by where that lies; something else may lie there next.
   context.matched = {};
+  context.hashed_keys[context.batch_index].key = nullptr;
   return step;
 }
 

@@ -90,6 +90,9 @@ class Side {
   }
 
   // Changes are heard of, so that replies may be kept.
+  // Until then COMMAND is answered from the table.
+  [[nodiscard]] bool has_upstream() const { return pannier_.metric_sum("pannier_upstream_up") > 0; }
+
   [[nodiscard]] bool is_coherent() const {
     return pannier_.metric_sum("pannier_coherence_rung", "rung=\"resp3\"") > 0;
   }
@@ -380,7 +383,7 @@ TEST_CASE("observe: no client and no server can see that rules observe", "[obser
   const Modes modes = by_ceiling ? Modes{"observe", "enforce"} : Modes{"enforce", "observe"};
   Side subject(policy_of(modes, fleet, by_ceiling));
   Side reference(std::nullopt);
-  REQUIRE(wait_until([&] { return subject.is_coherent(); }));
+  REQUIRE(wait_until([&] { return subject.is_coherent() && reference.has_upstream(); }));
   compare_replies(subject, reference, StepMaker(seed, false).make(kRequests));
   compare_keys(subject, reference, RequestMaker(seed, kPrefixes).all_keys());
   compare_commands(subject, reference);

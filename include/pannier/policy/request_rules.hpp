@@ -95,6 +95,10 @@ class RequestRules {
 
   [[nodiscard]] bool may_deny(std::uint16_t row) const { return (wants(row) & kDenials) != 0; }
 
+  // Whether a limit may hold for a request with this only key: what costs least, for most requests.
+  // REQUIRES: wants(row) == (kLimits | kKeys)
+  [[nodiscard]] bool may_limit_key(std::uint16_t row, std::string_view key) const;
+
   // Observe or Enforce; Off for a limit that is gone.
   [[nodiscard]] config::RuleMode limit_mode(LimitId id) const;
 

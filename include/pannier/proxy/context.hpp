@@ -84,10 +84,11 @@ struct Shared {
   std::function<void(std::uint32_t worker, std::function<void(Context&)> action)> post;
 };
 
-// The key of a request of the running batch, hashed ahead of its turn.
+// The key of a request of the running batch, looked at ahead of its turn.
 struct HashedKey {
   const char* key = nullptr;  // where it lies; null: none
-  std::uint64_t hash = 0;
+  policy::ClassId key_class = policy::kNoClass;
+  std::uint64_t hash = 0;  // only where the class is cached
 };
 
 // What one worker has. Owned by the Worker, used on its thread only.

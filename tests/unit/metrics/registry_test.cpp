@@ -51,6 +51,9 @@ struct Fixture {
     state.nodes[0] = {"resp3", "", 12, 1, 3, 0.25, 0.0004};
     registry.set_policy({2, "00c0ffee", 1.7e9, {1, 0, 0}, ""});
     registry.set_rules_source([] { return RulesState{{"search"}, {"no-scans"}, 1, 0}; });
+    DnsState dns;
+    dns.names = {{"main.test:6379", pannier::base::Clock::now()}};
+    registry.set_dns(dns);
   }
 
   [[nodiscard]] Exposition scrape() const { return Exposition::parse(registry.serialize()); }
