@@ -5,6 +5,7 @@
 #include "pannier/policy/ttl_plan.hpp"
 #include "pannier/proxy/flights.hpp"
 
+#include "absent_reply.hpp"
 #include "throttle.hpp"
 
 #include <fmt/format.h>
@@ -270,6 +271,23 @@ std::string ttl_lines(const policy::Rules& rules,
   return out;
 }
 
+// Behaviour 4.6: a read of keys that are never stored asks nobody.
+std::string absence_line(const policy::Rules& rules,
+                         const ExplainedRequest& request,
+                         const RuleFacts& facts) {
+  const bool never =
+      rules.any_never && !request.keys.empty() && request.row->has(command::kReadOnly) &&
+      std::all_of(request.keys.begin(), request.keys.end(), [&](std::string_view key) {
+        const policy::ClassId id = rules.matcher.match(key);
+        return id != policy::kNoClass && policy::refuses_stores(rules.at(id));
+      });
+  std::string reply;
+  const bool answered =
+      never && !facts.in_multi &&
+      append_absent_reply(reply, *request.row, request.arguments, resp::Version::Resp2);
+  return answered ? "answered: here, as for a missing key (store: never)\n" : "";
+}
+
 bool is_mget(const CommandSpec& row) {
   static const CommandSpec* const kMget = command::find("mget");
   return &row == kMget;
@@ -373,7 +391,8 @@ std::string explain_rules(const policy::Rules& rules,
                           const ExplainedRequest& request,
                           const RuleFacts& facts) {
   const policy::RequestView view = view_of(rules, request);
-  return denial_lines(rules, view) + limit_lines(rules, view) + ttl_lines(rules, request, facts);
+  return denial_lines(rules, view) + limit_lines(rules, view) + ttl_lines(rules, request, facts) +
+         absence_line(rules, request, facts);
 }
 
 std::string cache_refusal(const policy::Rules& rules, const ExplainedRequest& request) {

@@ -84,7 +84,7 @@ TEST_CASE("loader: nodes are listed once, the primary first", "[config]") {
   CHECK(errors_of("upstream: { kind: single, nodes: [\"a:1\", \"b:1\"] }") ==
         Texts{"f:1:19: upstream.kind: single has one node, but 2 are listed; write replicated"});
   CHECK(errors_of("upstream: { nodes: [] }") ==
-        Texts{"f:1:20: upstream.nodes: has 0 entries; allowed are 1 to 100"});
+        Texts{"f:1:20: upstream.nodes: has 0 entries; allowed are 1 to 64"});
 }
 
 TEST_CASE("loader: a primary endpoint and a reader endpoint make a replicated upstream",
