@@ -19,7 +19,7 @@ class ReaderPlaces {
   explicit ReaderPlaces(std::size_t most) : most_(most) {}
 
   struct Taken {
-    std::size_t place;
+    std::size_t place = 0;
     base::SocketAddress address;
   };
 
