@@ -3,7 +3,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "introspection.hpp"
-#include "ttl_requests.hpp"
+#include "key_class.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -162,10 +162,6 @@ Served serve_shadow(Context& context, Fill& fill) {
     metrics.shadow_misses.add();
   }
   return Served::Fill;
-}
-
-bool is_cached(const Context& context, policy::ClassId key_class) {
-  return key_class != policy::kNoClass && context.rules->at(key_class).cache.has_value();
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 #include "fleet_limits.hpp"
 #include "introspection.hpp"
+#include "key_class.hpp"
 #include "request_handler.hpp"
-#include "ttl_requests.hpp"
 
 #include <fmt/format.h>
 

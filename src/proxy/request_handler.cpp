@@ -305,7 +305,8 @@ Step serve(Context& context,
            const CommandSpec& row,
            const resp::Request& request) {
   static const CommandSpec* const kMget = command::find("mget");
-  if (context.rules->any_cache && row.has(command::kCacheable)) {
+  if (context.rules->any_cache && row.has(command::kCacheable) && request.arguments.size() > 1 &&
+      is_cached(context, class_of(context, request.arguments[1]))) {
     Fill fill;
     const Served served = serve_cached(context, session, row, request.arguments, fill);
     if (served == Served::Done || served == Served::Wait) {

@@ -235,18 +235,6 @@ bool has_stored(std::string_view bytes, char type, bool is_part) {
 
 }  // namespace
 
-policy::ClassId class_of(const Context& context, std::string_view key) {
-  const HashedKey& ahead = context.hashed_keys[context.batch_index];
-  if (ahead.key == key.data()) {
-    return ahead.key_class;
-  }
-  MatchedKey& matched = context.matched;
-  if (matched.key.data() != key.data() || matched.key.size() != key.size()) {
-    matched = {key, context.rules->matcher.match(key)};
-  }
-  return matched.id;
-}
-
 bool answer_by_rules(Context& context,
                      Session& session,
                      const CommandSpec& row,

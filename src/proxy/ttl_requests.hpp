@@ -1,5 +1,6 @@
 #pragma once
 
+#include "key_class.hpp"
 #include "sending.hpp"
 
 #include <cstdint>
@@ -11,9 +12,6 @@
 // by commands of Pannier's own, which travel on the same connection and which the client never
 // sees. What is to be done is decided in policy/ttl_plan.hpp.
 namespace pannier::proxy {
-
-// The class of a key of the running request; asked for once.
-[[nodiscard]] policy::ClassId class_of(const Context& context, std::string_view key);
 
 // True: the request was answered here, refused or as if there were no such key. False: what is to
 // be done when it is sent is in context.ttl. `announced`: as for Outgoing, 0 for what is whole.

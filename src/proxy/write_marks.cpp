@@ -3,7 +3,7 @@
 #include "pannier/resp/request_parser.hpp"
 
 #include "cached_reads.hpp"
-#include "ttl_requests.hpp"
+#include "key_class.hpp"
 
 #include <algorithm>
 #include <array>
@@ -115,11 +115,6 @@ void mark_write(Context& context,
   }
 }
 
-bool is_cached(const Context& context, std::string_view key) {
-  const policy::ClassId key_class = class_of(context, key);
-  return key_class != policy::kNoClass && context.rules->at(key_class).cache.has_value();
-}
-
 // TTL and the like show no value.
 bool shows_value(const command::CommandSpec& row) {
   static constexpr std::array<std::string_view, 6> kOthers{
@@ -137,10 +132,12 @@ void mark_shown(Context& context,
                 const Outgoing& out) {
   const auto first = static_cast<std::size_t>(out.row->first);
   const bool one = command::has_one_key(*out.row) && out.arguments.size() > first;
-  if ((one && !is_cached(context, out.arguments[first])) || !find_keys(context, out)) {
+  if ((one && !is_cached(context, class_of(context, out.arguments[first]))) ||
+      !find_keys(context, out)) {
     return;
   }
-  std::erase_if(context.keys, [&](std::string_view key) { return !is_cached(context, key); });
+  std::erase_if(context.keys,
+                [&](std::string_view key) { return !is_cached(context, class_of(context, key)); });
   if (session.pinned.multi) {
     for (const std::string_view key : context.keys) {
       session.pinned.written.push_back(route::RecentWrites::hash(key));
@@ -235,7 +232,7 @@ void publish_write(Context& context, upstream::Connection& connection, const Out
     return;
   }
   for (const std::string_view key : std::vector(context.keys)) {
-    if (is_cached(context, key)) {
+    if (is_cached(context, class_of(context, key))) {
       publish(upstream::kInvalidateChannel, key);
     }
   }

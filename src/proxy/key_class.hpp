@@ -1,0 +1,27 @@
+#pragma once
+
+#include "pannier/proxy/context.hpp"
+
+#include <string_view>
+
+namespace pannier::proxy {
+
+// The class of a key of the running request; asked for once.
+[[nodiscard]] inline policy::ClassId class_of(const Context& context, std::string_view key) {
+  const HashedKey& ahead = context.hashed_keys[context.batch_index];
+  if (ahead.key == key.data()) {
+    return ahead.key_class;
+  }
+  MatchedKey& matched = context.matched;
+  if (matched.key.data() != key.data() || matched.key.size() != key.size()) {
+    matched = {key, context.rules->matcher.match(key)};
+  }
+  return matched.id;
+}
+
+// Its class is cached, or observes what caching would do.
+[[nodiscard]] inline bool is_cached(const Context& context, policy::ClassId key_class) {
+  return key_class != policy::kNoClass && context.rules->at(key_class).cache.has_value();
+}
+
+}  // namespace pannier::proxy
