@@ -381,12 +381,34 @@ void forget_followers(Context& context, upstream::SlotIndex index, bool was_lost
   context.ttl.followers.erase(found);
 }
 
+namespace {
+
+// Said now and then: a missing permission refuses each of them.
+void warn_of_refusal(Context& context, const upstream::Slot& slot, std::string_view bytes) {
+  if (context.runtime.now < context.ttl.next_refusal_log) {
+    return;
+  }
+  context.ttl.next_refusal_log = context.runtime.now + std::chrono::minutes(1);
+  base::log_warn("ttl",
+                 "class {}: the server refuses what is added behind a store: {}; keys stay without "
+                 "their TTL, and a transaction with such a store fails. `pannier check` tells the "
+                 "permissions that the rules need (said at most once a minute; "
+                 "pannier_ttl_unapplied_total counts all)",
+                 context.rules->at(slot.key_class).name,
+                 bytes.substr(1, bytes.find('\r') - 1));
+}
+
+}  // namespace
+
 void take_added_reply(Context& context, const upstream::Slot& slot, std::string_view bytes) {
   const bool good = slot.in_multi ? bytes.starts_with("+QUEUED") : bytes.starts_with(':');
   if (good) {
     return;
   }
   context.runtime.metrics.classes[slot.key_class].ttl_unapplied.add();
+  if (bytes.starts_with('-')) {
+    warn_of_refusal(context, slot, bytes);
+  }
   Session* session = context.sessions.find(slot.session);
   if (slot.in_multi && session != nullptr && session->pinned.multi) {
     fail_transaction(*session);

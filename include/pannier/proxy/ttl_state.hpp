@@ -73,6 +73,7 @@ struct TtlState {
   std::string added;  // the one that is about to be sent behind it
   std::unordered_map<upstream::SlotIndex, TtlFollowers> followers;
   std::unordered_map<upstream::SlotIndex, ExecReply> transactions;
+  base::TimePoint next_refusal_log{};
   std::vector<policy::ClassId> warned;  // classes of `store: never` that somebody counts in
 };
 
