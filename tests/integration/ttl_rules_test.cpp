@@ -407,6 +407,19 @@ TEST_CASE("ttl: the script for old servers does what PEXPIRE does") {
   }
 }
 
+TEST_CASE("ttl: an addition that the server refuses is counted, and fails a transaction") {
+  const RedisServer server({"--rename-command", "PEXPIRE", ""});
+  const PannierProcess pannier(
+      {upstream_of({server.address()}, TtlRig::kPatient), {}, {}, policy_of(kAllClass)});
+  RawClient client(pannier.port());
+  CHECK(client.call({"INCR", "all:a"}) == ":1\r\n");
+  CHECK(wait_until([&] { return pannier.metric_sum("pannier_ttl_unapplied_total") > 0; }));
+  CHECK(client.call({"MULTI"}) == "+OK\r\n");
+  CHECK(client.call({"INCR", "all:a"}) == "+QUEUED\r\n");
+  CHECK(client.call({"EXEC"}).starts_with("-EXECABORT"));
+  CHECK(client.call({"GET", "all:a"}) == bulk("1"));
+}
+
 TEST_CASE("ttl: a connection that is lost between a store and its TTL") {
   TtlRig rig(kAllClass);
   RawClient client = rig.connect();
