@@ -148,8 +148,8 @@ KeyStatus keyless(const CommandSpec& row, Arguments arguments) {
 }  // namespace
 
 KeyStatus extract_many_keys(const CommandSpec& row,
-                       std::span<const std::string_view> arguments,
-                       std::vector<std::string_view>& keys) {
+                            std::span<const std::string_view> arguments,
+                            std::vector<std::string_view>& keys) {
   switch (row.rule) {
     case KeyRule::None:
       return keyless(row, arguments);

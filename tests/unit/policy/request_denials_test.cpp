@@ -45,8 +45,8 @@ TEST_CASE("denials: the first that fits, by command, category and key", "[policy
 }
 
 TEST_CASE("denials: never of what clients send of their own accord", "[policy]") {
-  const auto rules = compile(
-      policy_of({}, {denial({"@fast", "@slow"}), denial({}), denial({"info", "exec", "client", "@slow"})}));
+  const auto rules = compile(policy_of(
+      {}, {denial({"@fast", "@slow"}), denial({}), denial({"info", "exec", "client", "@slow"})}));
   for (const std::string_view request : {"HELLO 3",
                                          "AUTH x",
                                          "SELECT 1",
