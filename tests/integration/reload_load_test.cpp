@@ -198,7 +198,10 @@ TEST_CASE("reload_load: to be cached and not to be, while somebody else writes t
     for (std::uint64_t n = 1; !stop; ++n) {
       static_cast<void>(direct.call({"SET", "counter:1", std::to_string(n)}));
       written = n;
-      std::this_thread::sleep_for(200us);
+      // Some reads between two writes, or nothing would ever be kept.
+      for (const std::uint64_t seen = reads; !stop && written > 1 && reads < seen + 8;) {
+        std::this_thread::yield();
+      }
     }
   });
   CHECK(wait_until([&] { return written > 0; }));
@@ -267,7 +270,8 @@ TEST_CASE("reload_load: a thousand classes", "[figures]") {
       ++asked;
     }
   });
-  std::this_thread::sleep_for(1s);  // for what the machine does by itself
+  constexpr std::uint64_t kAlone = 10'000;  // to see what the machine does by itself
+  REQUIRE(wait_until([&] { return asked > kAlone; }, 60s));
   const std::size_t alone = asked;
   constexpr int kReloads = 10;
   for (int i = 1; i <= kReloads; ++i) {

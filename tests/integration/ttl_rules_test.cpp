@@ -5,7 +5,6 @@
 #include <chrono>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -427,8 +426,8 @@ TEST_CASE("ttl: a connection that is lost between a store and its TTL") {
   rig.server.freeze();
   client.ask({"HSETNX", "all:h", "f", "v"});
   client.ask({"INCR", "all:i"});
-  // Until both are on their way: the server does not answer, so nothing else can be waited for.
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(wait_until(  // both are on their way
+      [&] { return rig.pannier.metric_sum("pannier_commands_total", "cmd=\"incr\"") == 2; }));
   rig.server.kill();
   CHECK(client.read().starts_with("-UPSTREAM"));
   CHECK(client.read().starts_with("-UPSTREAM"));
