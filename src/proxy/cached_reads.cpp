@@ -169,8 +169,10 @@ Served serve_shadow(Context& context, Fill& fill) {
 void prefetch_batch(Context& context) {
   const resp::RequestBatch& batch = context.batch;
   context.batch_index = 0;
-  context.hashed_keys[0].key = nullptr;
   if (!context.rules->any_cache || batch.size() < 2) {
+    for (std::size_t i = 0; i < std::max<std::size_t>(batch.size(), 1); ++i) {
+      context.hashed_keys[i].key = nullptr;  // of an earlier batch that was not handled whole
+    }
     return;
   }
   for (std::size_t i = 0; i < batch.size(); ++i) {
