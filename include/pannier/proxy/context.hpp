@@ -80,6 +80,8 @@ struct Shared {
   std::int64_t started_unix = 0;  // seconds
   // Asks the prober to look again at once.
   std::function<void()> refresh_topology;
+  // Tells the breakers what went wrong, `count` times; null: nobody asks. Any thread.
+  std::function<void(route::NodeId node, route::Failure failure, std::uint32_t count)> report;
   // Runs `action` on a worker's thread, within a turn.
   std::function<void(std::uint32_t worker, std::function<void(Context&)> action)> post;
 };

@@ -15,6 +15,21 @@ enum class Role : std::uint8_t {
   Replica
 };
 
+// Whether requests are sent to a node. Decided on the control thread (upstream/breaker.hpp).
+enum class BreakerState : std::uint8_t {
+  Closed,
+  HalfOpen,  // it serves again; the first failure opens the breaker anew
+  Open       // nothing is sent: reads go elsewhere, the rest is refused at once
+};
+
+// What a worker saw go wrong with a node. Error replies are not among them.
+enum class Failure : std::uint8_t {
+  Connect,  // no connection, or the handshake failed
+  Lost,     // an open connection ended
+  Silent,   // a PING was not answered, or a request past the hard bound
+  Attempt   // a read was not answered within timeouts.attempt
+};
+
 using NodeId = std::uint16_t;  // place in the configuration; stable for the life of the process
 inline constexpr NodeId kNoNode = 0xFFFF;
 
@@ -25,10 +40,11 @@ struct Node {
   std::string zone;             // empty: not known
   base::SocketAddress address;  // resolved; length 0: not resolved yet
   Role role = Role::Unknown;    // as ROLE answered, not as configured
-  bool reachable = false;       // the last probe was answered
-  bool ready = false;           // may serve reads: reachable, loaded, and for a replica: link up
-                                // and lag known
-  std::uint64_t offset = 0;     // replication offset (applied, for a replica)
+  BreakerState breaker = BreakerState::Closed;
+  bool reachable = false;    // the last probe was answered
+  bool ready = false;        // may serve reads: reachable, loaded, and for a replica: link up
+                             // and lag known
+  std::uint64_t offset = 0;  // replication offset (applied, for a replica)
   std::uint64_t caught_up_epoch = 0;  // RecentWrites: all writes up to this epoch are applied here
   std::uint64_t lag_bytes = 0;        // behind the primary's offset at the same probe
   std::uint32_t rtt_us = 0;           // smoothed round trip of the probe
