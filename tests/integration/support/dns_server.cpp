@@ -3,41 +3,27 @@
 #include "redis_server.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <stdexcept>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 namespace pannier::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
 constexpr auto kStartLimit = 10s;
 constexpr std::string_view kProgram = "/usr/sbin/dnsmasq";
-
-std::filesystem::path make_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "pannier_dns_XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), name);
-  }
-  return name;
-}
 
 std::string own_user() {
   const passwd* entry = ::getpwuid(::getuid());  // NOLINT(concurrency-mt-unsafe)
@@ -49,39 +35,25 @@ std::string own_group() {
   return entry == nullptr ? "root" : entry->gr_name;
 }
 
-// Only what is allowed between fork and exec in a program with threads.
-[[noreturn]] void become(char* const* line, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) {
-    ::_exit(126);  // the parent died before the line above
-  }
-  const int null = ::open("/dev/null", O_RDWR);
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(null, STDOUT_FILENO);
-  ::dup2(null, STDERR_FILENO);
-  ::execv(line[0], line);
-  ::_exit(127);
-}
-
 }  // namespace
 
 DnsServer::DnsServer(Hosts hosts, Aliases aliases)
     : hosts_(std::move(hosts)),
       aliases_(std::move(aliases)),
-      directory_(make_directory()),
+      directory_(make_directory("pannier_dns")),
       port_(free_port()) {
   write_hosts();
   try {
     start();
   } catch (...) {
-    kill();
+    child_.kill();
     std::filesystem::remove_all(directory_);
     throw;
   }
 }
 
 DnsServer::~DnsServer() {
-  kill();
+  child_.kill();
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
 }
@@ -89,9 +61,7 @@ DnsServer::~DnsServer() {
 void DnsServer::set_hosts(Hosts hosts) {
   hosts_ = std::move(hosts);
   write_hosts();
-  if (pid_ > 0) {
-    ::kill(pid_, SIGHUP);
-  }
+  child_.signal(SIGHUP);
 }
 
 void DnsServer::set_aliases(Aliases aliases) {
@@ -99,32 +69,9 @@ void DnsServer::set_aliases(Aliases aliases) {
   restart();
 }
 
-void DnsServer::kill() {
-  if (pid_ > 0) {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-}
-
 void DnsServer::restart() {
-  kill();
+  child_.kill();
   start();
-}
-
-void DnsServer::freeze() const {
-  if (pid_ <= 0) {
-    throw std::runtime_error("dnsmasq is not there to be frozen");
-  }
-  ::kill(pid_, SIGSTOP);
-  int status = 0;
-  ::waitpid(pid_, &status, WUNTRACED);
-}
-
-void DnsServer::thaw() const {
-  if (pid_ > 0) {
-    ::kill(pid_, SIGCONT);
-  }
 }
 
 void DnsServer::write_hosts() const {
@@ -162,31 +109,9 @@ void DnsServer::start() {
   for (const auto& [name, target] : aliases_) {
     words.push_back("--cname=" + name + "," + target + ",1");
   }
-  std::vector<char*> line;
-  line.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    line.push_back(word.data());
-  }
-  line.push_back(nullptr);
-  const pid_t parent = ::getpid();
-  pid_ = ::fork();
-  if (pid_ < 0) {
-    pid_ = 0;
-    throw std::system_error(errno, std::generic_category(), "fork");
-  }
-  if (pid_ == 0) {
-    become(line.data(), parent);
-  }
-  const auto deadline = Clock::now() + kStartLimit;
-  while (!answers()) {
-    int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) == pid_) {
-      pid_ = 0;
-      throw std::runtime_error("dnsmasq does not start; scripts/install_deps.sh --test has it");
-    }
-    if (Clock::now() > deadline) {
-      throw std::runtime_error("dnsmasq does not answer");
-    }
+  child_ = ChildProcess(std::move(words));
+  if (!child_.wait_until_ready([this] { return answers(); }, kStartLimit)) {
+    throw std::runtime_error("dnsmasq does not start; scripts/install_deps.sh --test has it");
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sys/types.h>
+#include "child_process.hpp"
 
 #include <filesystem>
 #include <map>
@@ -29,10 +29,13 @@ class DnsServer {
   void set_hosts(Hosts hosts);
   // By a restart on the same port.
   void set_aliases(Aliases aliases);
-  void kill();
   void restart();
-  void freeze() const;  // questions are not answered
-  void thaw() const;
+
+  void kill() { child_.kill(); }
+
+  void freeze() { child_.freeze(); }  // questions are not answered
+
+  void thaw() const { child_.thaw(); }
 
  private:
   void write_hosts() const;
@@ -43,7 +46,7 @@ class DnsServer {
   Aliases aliases_;
   std::filesystem::path directory_;
   int port_ = 0;
-  pid_t pid_ = 0;
+  ChildProcess child_;
 };
 
 }  // namespace pannier::test

@@ -4,9 +4,6 @@
 #include "redis_server.hpp"
 
 #include <catch2/catch.hpp>
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -15,8 +12,6 @@
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 namespace pannier::test {
@@ -24,17 +19,8 @@ namespace pannier::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
 constexpr auto kStartLimit = 20s;
-
-std::filesystem::path make_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "pannier_test_XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), name);
-  }
-  return name;
-}
 
 std::string read_file(const std::filesystem::path& file) {
   std::ifstream stream(file);
@@ -43,58 +29,9 @@ std::string read_file(const std::filesystem::path& file) {
   return text.str();
 }
 
-// Only what is allowed between fork and exec in a program with threads.
-[[noreturn]] void become(char* const* line, const char* log, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) {
-    ::_exit(126);  // the parent died before the line above
-  }
-  const int null = ::open("/dev/null", O_RDONLY);
-  const int file = ::open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(file, STDOUT_FILENO);
-  ::dup2(file, STDERR_FILENO);
-  ::execv(line[0], line);
-  ::_exit(127);
-}
-
-pid_t start(std::vector<std::string> words, const std::filesystem::path& log) {
+ChildProcess start(std::vector<std::string> words, const std::filesystem::path& directory) {
   words.insert(words.begin(), PANNIER_BINARY);
-  std::vector<char*> line;
-  line.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    line.push_back(word.data());
-  }
-  line.push_back(nullptr);
-  const pid_t parent = ::getpid();
-  const std::string file = log.string();
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    throw std::system_error(errno, std::generic_category(), "fork");
-  }
-  if (pid == 0) {
-    become(line.data(), file.c_str(), parent);
-  }
-  return pid;
-}
-
-std::optional<int> wait_for(pid_t pid, std::chrono::milliseconds limit) {
-  const auto deadline = Clock::now() + limit;
-  for (;;) {
-    int status = 0;
-    if (::waitpid(pid, &status, WNOHANG) == pid) {
-      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    }
-    if (Clock::now() > deadline) {
-      return std::nullopt;
-    }
-    std::this_thread::sleep_for(3ms);
-  }
-}
-
-void kill_now(pid_t pid) {
-  ::kill(pid, SIGKILL);
-  ::waitpid(pid, nullptr, 0);
+  return ChildProcess(std::move(words), directory / "log");
 }
 
 bool test_is_failing() {
@@ -113,7 +50,8 @@ std::string upstream_of(const std::vector<std::string>& addresses, std::string_v
   return out;
 }
 
-PannierProcess::PannierProcess(const PannierOptions& options) : directory_(make_directory()) {
+PannierProcess::PannierProcess(const PannierOptions& options)
+    : directory_(make_directory("pannier_test")) {
   try {
     // Someone else may take the ports between the look and the start.
     for (int attempt = 0; attempt < 5; ++attempt) {
@@ -127,18 +65,14 @@ PannierProcess::PannierProcess(const PannierOptions& options) : directory_(make_
     }
     throw std::runtime_error("pannier does not start: " + log());
   } catch (...) {
-    if (pid_ > 0) {
-      kill_now(pid_);
-    }
+    child_.kill();
     std::filesystem::remove_all(directory_);
     throw;
   }
 }
 
 PannierProcess::~PannierProcess() {
-  if (pid_ > 0) {
-    kill_now(pid_);
-  }
+  child_.kill();
   if (test_is_failing()) {
     const std::string all = log();
     std::cerr << "--- the end of Pannier's log:\n"
@@ -168,52 +102,31 @@ void PannierProcess::write_config(const PannierOptions& options) const {
 }
 
 bool PannierProcess::start_once() {
-  pid_ = start({"serve", "-c", config_file().string()}, directory_ / "log");
-  const auto deadline = Clock::now() + kStartLimit;
-  while (Clock::now() < deadline) {
-    if (wait_for(pid_, 0ms)) {
-      pid_ = 0;
-      return false;
-    }
+  child_ = start({"serve", "-c", config_file().string()}, directory_);
+  const auto listens = [this] {
     try {
       const RawClient client(port_, 1s);
       const RawClient probe(probe_port_, 1s);
-      return !wait_for(pid_, 0ms);  // it may be somebody else who listens there
+      return true;
     } catch (const std::runtime_error&) {
-      std::this_thread::sleep_for(3ms);
+      return false;
     }
-  }
-  throw std::runtime_error("pannier does not listen: " + log());
+  };
+  return child_.wait_until_ready(listens, kStartLimit);
 }
 
 Ended PannierProcess::run(const std::vector<std::string>& arguments,
                           std::chrono::milliseconds limit) {
-  const std::filesystem::path directory = make_directory();
-  const pid_t pid = start(arguments, directory / "log");
-  const auto status = wait_for(pid, limit);
-  if (!status) {
-    kill_now(pid);
-  }
+  const std::filesystem::path directory = make_directory("pannier_test");
+  ChildProcess child = start(arguments, directory);
+  const auto status = child.wait(limit);
+  child.kill();
   Ended ended{status.value_or(-1), read_file(directory / "log")};
   std::filesystem::remove_all(directory);
   if (!status) {
     throw std::runtime_error("pannier does not end: " + ended.output);
   }
   return ended;
-}
-
-void PannierProcess::signal(int number) const {
-  if (pid_ > 0) {
-    ::kill(pid_, number);
-  }
-}
-
-std::optional<int> PannierProcess::wait_for_exit(std::chrono::milliseconds limit) {
-  const auto status = wait_for(pid_, limit);
-  if (status) {
-    pid_ = 0;
-  }
-  return status;
 }
 
 int PannierProcess::stop(std::chrono::milliseconds limit) {
@@ -229,7 +142,7 @@ std::size_t PannierProcess::resident_bytes() const {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return 0;
 #endif
-  std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
+  std::ifstream file("/proc/" + std::to_string(pid()) + "/statm");
   std::size_t total = 0;
   std::size_t resident = 0;
   file >> total >> resident;

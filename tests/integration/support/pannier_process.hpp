@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sys/types.h>
+#include "child_process.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -47,15 +47,19 @@ class PannierProcess {
 
   [[nodiscard]] int probe_port() const { return probe_port_; }
 
-  [[nodiscard]] pid_t pid() const { return pid_; }  // 0 when it has ended
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }  // 0 when it has ended
 
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
 
   [[nodiscard]] std::filesystem::path config_file() const { return directory_ / "pannier.yaml"; }
 
-  void signal(int number) const;
+  void signal(int number) const { child_.signal(number); }
+
   // The exit code (128 + signal when killed) if it ends in time.
-  [[nodiscard]] std::optional<int> wait_for_exit(std::chrono::milliseconds limit);
+  [[nodiscard]] std::optional<int> wait_for_exit(std::chrono::milliseconds limit) {
+    return child_.wait(limit);
+  }
+
   // SIGTERM, then its exit code; throws when it does not end in time.
   int stop(std::chrono::milliseconds limit = std::chrono::seconds(15));
 
@@ -83,7 +87,7 @@ class PannierProcess {
   int port_ = 0;
   int probe_port_ = 0;
   int admin_port_ = 0;
-  pid_t pid_ = 0;
+  ChildProcess child_;
 };
 
 }  // namespace pannier::test

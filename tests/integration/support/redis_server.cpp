@@ -1,16 +1,12 @@
 #include "redis_server.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -76,28 +72,6 @@ bool can_listen(int port) {
   return bound;
 }
 
-// Only what is allowed between fork and exec in a program with threads.
-[[noreturn]] void become(char* const* line, pid_t parent) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) {
-    ::_exit(126);  // the parent died before the line above
-  }
-  const int null = ::open("/dev/null", O_RDWR);
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(null, STDOUT_FILENO);
-  ::dup2(null, STDERR_FILENO);
-  ::execvp(line[0], line);
-  ::_exit(127);
-}
-
-std::filesystem::path make_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "pannier_redis_XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), name);
-  }
-  return name;
-}
-
 }  // namespace
 
 int free_port() {
@@ -120,7 +94,7 @@ RedisServer::RedisServer(std::vector<std::string> arguments)
 RedisServer::RedisServer(std::vector<std::string> arguments, Place place)
     : arguments_(std::move(arguments)),
       place_(std::move(place)),
-      directory_(make_directory()) {
+      directory_(make_directory("pannier_redis")) {
   try {
     // Someone else may take the port between the look and the start.
     for (int attempt = 0; attempt < 5; ++attempt) {
@@ -131,7 +105,7 @@ RedisServer::RedisServer(std::vector<std::string> arguments, Place place)
     }
     throw std::runtime_error("redis-server does not start: " + log_end());
   } catch (...) {
-    end(SIGKILL);
+    child_.kill();
     std::filesystem::remove_all(directory_);
     throw;
   }
@@ -157,10 +131,11 @@ RedisServer::RedisServer(RedisServer&& other) noexcept
       place_(std::move(other.place_)),
       directory_(std::exchange(other.directory_, {})),
       port_(other.port_),
-      pid_(std::exchange(other.pid_, 0)) {}
+      role_(std::move(other.role_)),
+      child_(std::move(other.child_)) {}
 
 RedisServer::~RedisServer() {
-  end(SIGKILL);
+  child_.kill();
   if (!directory_.empty()) {
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
@@ -168,40 +143,27 @@ RedisServer::~RedisServer() {
 }
 
 void RedisServer::stop() {
-  end(SIGTERM);
+  child_.stop(kStopLimit);
 }
 
-void RedisServer::kill() {
-  end(SIGKILL);
+void RedisServer::restart_as_replica_of(const RedisServer& primary) {
+  role_ = {"--replicaof", primary.place_.host, std::to_string(primary.port())};
+  start_again();
 }
 
 void RedisServer::restart() {
+  role_.clear();
+  start_again();
+}
+
+void RedisServer::start_again() {
   const auto deadline = Clock::now() + kStartLimit;
-  end(SIGKILL);
+  child_.kill();
   while (!start_once()) {
     if (Clock::now() > deadline) {
       throw std::runtime_error("redis-server does not start again: " + log_end());
     }
     std::this_thread::sleep_for(kPause);
-  }
-}
-
-void RedisServer::freeze() {
-  if (!is_running() || ::kill(pid_, SIGSTOP) != 0) {
-    throw std::runtime_error("redis-server is not there to be frozen");
-  }
-  // Stopped only when the kernel says so; until then it may still answer.
-  int status = 0;
-  ::waitpid(pid_, &status, WUNTRACED);
-  if (!WIFSTOPPED(status)) {
-    pid_ = 0;
-    throw std::runtime_error("redis-server ended instead of freezing: " + log_end());
-  }
-}
-
-void RedisServer::thaw() const {
-  if (is_running()) {
-    ::kill(pid_, SIGCONT);
   }
 }
 
@@ -232,70 +194,16 @@ void RedisServer::wait_for_info(std::string_view field,
 }
 
 bool RedisServer::start_once() {
-  std::vector<std::string> words = command_line();
-  std::vector<char*> line;
-  line.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    line.push_back(word.data());
+  child_ = ChildProcess(command_line());
+  // Any answer will do (-NOAUTH, -NOPERM): it serves. LOADING: not yet.
+  const auto answers = [this] {
+    return !ask(place_.host, port_, "PING", "LOADING").empty();
+  };
+  try {
+    return child_.wait_until_ready(answers, kStartLimit);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(error.what() + (": " + log_end()));
   }
-  line.push_back(nullptr);
-  const pid_t parent = ::getpid();
-  pid_ = ::fork();
-  if (pid_ < 0) {
-    pid_ = 0;
-    throw std::system_error(errno, std::generic_category(), "fork");
-  }
-  if (pid_ == 0) {
-    become(line.data(), parent);
-  }
-  return wait_until_ready();
-}
-
-bool RedisServer::wait_until_ready() {
-  const auto deadline = Clock::now() + kStartLimit;
-  while (Clock::now() < deadline) {
-    if (has_exited()) {
-      return false;
-    }
-    // Any answer will do (-NOAUTH, -NOPERM): it serves. LOADING: not yet.
-    if (!ask(place_.host, port_, "PING", "LOADING").empty()) {
-      // It may be somebody else's answer if ours could not have the port.
-      return !has_exited();
-    }
-    std::this_thread::sleep_for(kPause);
-  }
-  throw std::runtime_error("redis-server does not answer: " + log_end());
-}
-
-bool RedisServer::has_exited() {
-  int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == 0) {
-    return false;
-  }
-  pid_ = 0;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-    throw std::runtime_error("cannot run " + command_line().front());
-  }
-  return true;
-}
-
-void RedisServer::end(int signal) {
-  if (!is_running()) {
-    return;
-  }
-  ::kill(pid_, signal);
-  ::kill(pid_, SIGCONT);  // a frozen one would not hear SIGTERM
-  const auto deadline = Clock::now() + kStopLimit;
-  while (signal != SIGKILL && Clock::now() < deadline) {
-    if (::waitpid(pid_, nullptr, WNOHANG) != 0) {
-      pid_ = 0;
-      return;
-    }
-    std::this_thread::sleep_for(kPause);
-  }
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
-  pid_ = 0;
 }
 
 std::vector<std::string> RedisServer::command_line() const {
@@ -321,6 +229,7 @@ std::vector<std::string> RedisServer::command_line() const {
       "1",
   };
   line.insert(line.end(), arguments_.begin(), arguments_.end());
+  line.insert(line.end(), role_.begin(), role_.end());
   return line;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <sys/types.h>
+#include "child_process.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -48,17 +48,22 @@ class RedisServer {
     return (v6 ? "[" + place_.host + "]" : place_.host) + ":" + std::to_string(port_);
   }
 
-  [[nodiscard]] pid_t pid() const { return pid_; }  // 0 when stopped
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }  // 0 when stopped
 
-  [[nodiscard]] bool is_running() const { return pid_ > 0; }
+  [[nodiscard]] bool is_running() const { return child_.is_running(); }
 
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
 
   void stop();     // SIGTERM: an orderly end; SIGKILL if that takes too long
-  void kill();     // SIGKILL: a crash
   void restart();  // on the same port, empty; after stop() or kill()
-  void freeze();   // SIGSTOP: accepts connections (the kernel does) and never answers
-  void thaw() const;
+  // The same, as a replica of that one from its first moment on.
+  void restart_as_replica_of(const RedisServer& primary);
+
+  void kill() { child_.kill(); }  // SIGKILL: a crash
+
+  void freeze() { child_.freeze(); }  // accepts connections (the kernel does) and never answers
+
+  void thaw() const { child_.thaw(); }
 
   // One field of INFO, such as "master_link_status"; empty when it is not there.
   [[nodiscard]] std::string info(std::string_view field) const;
@@ -68,10 +73,8 @@ class RedisServer {
                      std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
 
  private:
+  void start_again();
   [[nodiscard]] bool start_once();
-  [[nodiscard]] bool wait_until_ready();
-  [[nodiscard]] bool has_exited();
-  void end(int signal);
   [[nodiscard]] std::vector<std::string> command_line() const;
   [[nodiscard]] std::string log_end() const;
 
@@ -79,7 +82,8 @@ class RedisServer {
   Place place_;
   std::filesystem::path directory_;
   int port_ = 0;
-  pid_t pid_ = 0;
+  std::vector<std::string> role_;  // further arguments of the last start
+  ChildProcess child_;
 };
 
 // A port of 127.0.0.1 that nobody listens on now, below the range from which the kernel takes the
