@@ -10,14 +10,15 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <deque>
 #include <limits>
 #include <list>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace pannier::test {
@@ -51,7 +52,8 @@ struct Chunk {
 struct Direction {
   std::deque<Chunk> chunks;
   std::size_t held = 0;
-  bool ended = false;
+  bool ended = false;  // nothing more is received
+  bool told = false;   // the end was passed on
 
   void pop(std::size_t n) {
     held -= n;
@@ -63,15 +65,28 @@ struct Direction {
 };
 
 struct Link {
+  std::size_t number = 0;
   int near = -1;  // who connected
   int far = -1;   // the target
   Direction requests;
   Direction replies;
-  bool broken = false;
+  bool broken = false;  // to be closed with a reset
+  bool closed = false;  // to be closed in good order
+  bool silent = false;  // passes on nothing any more
 
-  [[nodiscard]] bool is_over() const {
-    return requests.ended && replies.ended && requests.chunks.empty() && replies.chunks.empty();
+  [[nodiscard]] bool is_over() const { return broken || closed || (requests.told && replies.told); }
+
+  void end(Relay::Ending ending) {
+    broken = broken || ending == Relay::Ending::Reset;
+    closed = closed || ending == Relay::Ending::Close;
+    silent = silent || ending == Relay::Ending::Silence;
   }
+};
+
+// What is wrong with one direction.
+struct Fault {
+  std::chrono::milliseconds delay{0};
+  bool stalled = false;
 };
 
 void close_with_reset(int descriptor) {
@@ -84,46 +99,59 @@ void close_with_reset(int descriptor) {
 
 struct Relay::Impl {
   void run();
-  void turn();
+  void end_links();
+  void add_wishes(const Link& link, std::vector<pollfd>& wishes, int& timeout) const;
+  void serve(const std::vector<pollfd>& wishes);
   void accept_one();
-  void receive(Link& link, bool replies);
-  void transmit(Link& link, bool replies);
-  void add_wishes(Link& link, std::vector<pollfd>& wishes, int& timeout) const;
+  void receive(Link& link, Side side) const;
+  void transmit(Link& link, Side side);
+
+  [[nodiscard]] bool is_chosen(const Link& link) const { return !choice || choice(link.number); }
+
+  [[nodiscard]] bool is_stalled(const Link& link, Side side) const {
+    const bool stalled = partition || (side == Side::Replies ? replies : requests).stalled;
+    return link.silent || (stalled && is_chosen(link));
+  }
+
+  template <typename Action>
+  void locked(Action action) {
+    const std::lock_guard lock(mutex);
+    action();
+  }
 
   int target = 0;
   int listener = -1;
   int port = 0;
-  std::list<Link> links;
-  std::atomic<std::int64_t> delay_ms{0};
-  std::atomic<bool> stall_replies{false};
-  std::atomic<bool> stall_requests{false};
-  std::atomic<bool> refuse{false};
-  std::atomic<bool> drop{false};
-  std::atomic<bool> stopping{false};
-  std::atomic<std::size_t> left{kNoCut};  // bytes of replies until the cut
-  std::atomic<std::size_t> count{0};
-  std::atomic<std::size_t> relayed{0};
   std::thread thread;
+  mutable std::mutex mutex;  // of all that follows; not held while the thread waits
+  std::list<Link> links;
+  std::function<bool(std::size_t)> choice;
+  Fault requests;
+  Fault replies;
+  bool partition = false;
+  bool refuse = false;
+  bool stopping = false;
+  std::size_t left = kNoCut;  // bytes of replies until the cut
+  Ending cut = Ending::Reset;
+  std::size_t accepted = 0;
+  std::size_t relayed = 0;
 };
 
 void Relay::Impl::run() {
+  std::unique_lock lock(mutex);
   while (!stopping) {
-    if (drop.exchange(false)) {
-      for (Link& link : links) {
-        link.broken = true;
-      }
+    end_links();
+    std::vector<pollfd> wishes{{partition ? -1 : listener, POLLIN, 0}};
+    int timeout = 10;
+    for (const Link& link : links) {
+      add_wishes(link, wishes, timeout);
     }
-    for (auto link = links.begin(); link != links.end();) {
-      if (!link->broken && !link->is_over()) {
-        ++link;
-        continue;
-      }
-      close_with_reset(link->near);
-      close_with_reset(link->far);
-      link = links.erase(link);
+    lock.unlock();
+    const int ready = ::poll(wishes.data(), wishes.size(), timeout);
+    lock.lock();
+    if (ready > 0) {
+      serve(wishes);
     }
-    count = links.size();
-    turn();
   }
   for (const Link& link : links) {
     ::close(link.near);
@@ -131,62 +159,75 @@ void Relay::Impl::run() {
   }
 }
 
+void Relay::Impl::end_links() {
+  for (auto link = links.begin(); link != links.end();) {
+    if (!link->is_over()) {
+      ++link;
+    } else {
+      for (const int descriptor : {link->near, link->far}) {
+        if (link->broken) {
+          close_with_reset(descriptor);
+        } else {
+          ::close(descriptor);
+        }
+      }
+      link = links.erase(link);
+    }
+  }
+}
+
 // Two entries for each link, behind that of the listener.
-void Relay::Impl::add_wishes(Link& link, std::vector<pollfd>& wishes, int& timeout) const {
+void Relay::Impl::add_wishes(const Link& link, std::vector<pollfd>& wishes, int& timeout) const {
   const auto now = Clock::now();
   short near = 0;
   short far = 0;
-  if (!link.requests.ended && link.requests.held < kHeld && !stall_requests) {
-    near |= POLLIN;
-  }
-  if (!link.replies.ended && link.replies.held < kHeld && !stall_replies) {
-    far |= POLLIN;
-  }
-  if (!link.requests.chunks.empty()) {
-    far |= POLLOUT;
-  }
-  if (!link.replies.chunks.empty()) {
-    const auto wait = link.replies.chunks.front().due - now;
+  const auto add = [&](Side side, short& from, short& to) {
+    const Direction& direction = side == Side::Replies ? link.replies : link.requests;
+    if (is_stalled(link, side)) {
+      return;
+    }
+    if (!direction.ended && direction.held < kHeld) {
+      from |= POLLIN;
+    }
+    if (direction.chunks.empty()) {
+      return;
+    }
+    const auto wait = direction.chunks.front().due - now;
     if (wait <= 0ms) {
-      near |= POLLOUT;
+      to |= POLLOUT;
     } else {
       const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count() + 1;
       timeout = std::min(timeout, static_cast<int>(ms));
     }
-  }
+  };
+  add(Side::Requests, near, far);
+  add(Side::Replies, far, near);
   // Without a wish no end is reported either: what is stalled stays as it is.
   wishes.push_back({near == 0 ? -1 : link.near, near, 0});
   wishes.push_back({far == 0 ? -1 : link.far, far, 0});
 }
 
-void Relay::Impl::turn() {
-  std::vector<pollfd> wishes{{listener, POLLIN, 0}};
-  int timeout = 10;
-  for (Link& link : links) {
-    add_wishes(link, wishes, timeout);
-  }
-  if (::poll(wishes.data(), wishes.size(), timeout) <= 0) {
-    return;
-  }
+void Relay::Impl::serve(const std::vector<pollfd>& wishes) {
+  constexpr short kCame = POLLIN | POLLHUP | POLLERR;
   std::size_t i = 1;
   for (Link& link : links) {
-    const short near = wishes[i].revents;
-    const short far = wishes[i + 1].revents;
+    const pollfd& near = wishes[i];
+    const pollfd& far = wishes[i + 1];
     i += 2;
-    if ((near & (POLLIN | POLLHUP | POLLERR)) != 0 && (wishes[i - 2].events & POLLIN) != 0) {
-      receive(link, false);
+    if ((near.revents & kCame) != 0 && (near.events & POLLIN) != 0) {
+      receive(link, Side::Requests);
     }
-    if ((far & (POLLIN | POLLHUP | POLLERR)) != 0 && (wishes[i - 1].events & POLLIN) != 0) {
-      receive(link, true);
+    if ((far.revents & kCame) != 0 && (far.events & POLLIN) != 0) {
+      receive(link, Side::Replies);
     }
-    if ((near & POLLOUT) != 0) {
-      transmit(link, true);
+    if ((near.revents & POLLOUT) != 0) {
+      transmit(link, Side::Replies);
     }
-    if ((far & POLLOUT) != 0) {
-      transmit(link, false);
+    if ((far.revents & POLLOUT) != 0) {
+      transmit(link, Side::Requests);
     }
   }
-  if ((wishes[0].revents & POLLIN) != 0) {
+  if ((wishes[0].revents & POLLIN) != 0 && !partition) {
     accept_one();
   }
 }
@@ -206,58 +247,60 @@ void Relay::Impl::accept_one() {
   ::fcntl(far, F_SETFL, O_NONBLOCK);
   no_delay(near);
   no_delay(far);
-  links.push_back({near, far, {}, {}, false});
+  Link link;
+  link.number = ++accepted;
+  link.near = near;
+  link.far = far;
+  links.push_back(std::move(link));
 }
 
-void Relay::Impl::receive(Link& link, bool replies) {
-  if (replies ? stall_replies : stall_requests) {
+void Relay::Impl::receive(Link& link, Side side) const {
+  if (is_stalled(link, side)) {
     return;  // since poll() was called
   }
   std::array<char, 64 * 1024> buffer;
-  Direction& direction = replies ? link.replies : link.requests;
-  const ssize_t n = ::recv(replies ? link.far : link.near, buffer.data(), buffer.size(), 0);
-  if (n < 0 && errno == EAGAIN) {
+  Direction& direction = side == Side::Replies ? link.replies : link.requests;
+  const int from = side == Side::Replies ? link.far : link.near;
+  const ssize_t n = ::recv(from, buffer.data(), buffer.size(), 0);
+  if (n < 0) {
+    link.broken = link.broken || errno != EAGAIN;
     return;
   }
-  if (n <= 0) {
-    direction.ended = true;
-    if (n < 0) {
-      link.broken = true;
-    } else if (direction.chunks.empty()) {
-      ::shutdown(replies ? link.near : link.far, SHUT_WR);
-    }
-    return;
-  }
-  const auto due = Clock::now() + (replies ? std::chrono::milliseconds(delay_ms) : 0ms);
-  direction.chunks.push_back({due, std::string(buffer.data(), static_cast<std::size_t>(n))});
+  const auto delay = is_chosen(link) ? (side == Side::Replies ? replies : requests).delay : 0ms;
+  // No bytes: the end, which takes its time as well.
+  direction.ended = n == 0;
   direction.held += static_cast<std::size_t>(n);
+  direction.chunks.push_back(
+      {Clock::now() + delay, std::string(buffer.data(), static_cast<std::size_t>(n))});
 }
 
-void Relay::Impl::transmit(Link& link, bool replies) {
-  Direction& direction = replies ? link.replies : link.requests;
-  const int to = replies ? link.near : link.far;
-  while (!direction.chunks.empty() && (!replies || direction.chunks.front().due <= Clock::now())) {
+void Relay::Impl::transmit(Link& link, Side side) {
+  Direction& direction = side == Side::Replies ? link.replies : link.requests;
+  const int to = side == Side::Replies ? link.near : link.far;
+  const bool counted = side == Side::Replies && left != kNoCut && is_chosen(link);
+  while (!is_stalled(link, side) && !direction.chunks.empty() &&
+         direction.chunks.front().due <= Clock::now()) {
     const std::string& bytes = direction.chunks.front().bytes;
-    const std::size_t allowed = replies ? std::min(bytes.size(), left.load()) : bytes.size();
+    if (bytes.empty()) {
+      direction.chunks.clear();
+      direction.told = true;
+      ::shutdown(to, SHUT_WR);
+      return;
+    }
+    const std::size_t allowed = counted ? std::min(bytes.size(), left) : bytes.size();
     const ssize_t n = ::send(to, bytes.data(), allowed, MSG_NOSIGNAL);
     if (n < 0) {
-      link.broken = errno != EAGAIN;
+      link.broken = link.broken || errno != EAGAIN;
       return;
     }
     const auto sent = static_cast<std::size_t>(n);
     direction.pop(sent);
-    if (!replies) {
-      continue;
-    }
-    relayed += sent;
-    if (left != kNoCut && (left -= sent) == 0) {
+    relayed += side == Side::Replies ? sent : 0;
+    if (counted && (left -= sent) == 0) {
       left = kNoCut;
-      link.broken = true;
+      link.end(cut);
       return;
     }
-  }
-  if (direction.ended && direction.chunks.empty()) {
-    ::shutdown(to, SHUT_WR);
   }
 }
 
@@ -276,7 +319,7 @@ Relay::Relay(int target_port) : impl_(std::make_unique<Impl>()) {
 }
 
 Relay::~Relay() {
-  impl_->stopping = true;
+  impl_->locked([this] { impl_->stopping = true; });
   impl_->thread.join();
   ::close(impl_->listener);
 }
@@ -285,35 +328,75 @@ int Relay::port() const {
   return impl_->port;
 }
 
+void Relay::choose(std::function<bool(std::size_t)> choice) {
+  impl_->locked([&] { impl_->choice = std::move(choice); });
+}
+
 void Relay::delay_replies(std::chrono::milliseconds delay) {
-  impl_->delay_ms = delay.count();
+  impl_->locked([&] { impl_->replies.delay = delay; });
+}
+
+void Relay::delay_requests(std::chrono::milliseconds delay) {
+  impl_->locked([&] { impl_->requests.delay = delay; });
 }
 
 void Relay::stall_replies(bool on) {
-  impl_->stall_replies = on;
+  impl_->locked([&] { impl_->replies.stalled = on; });
 }
 
 void Relay::stall_requests(bool on) {
-  impl_->stall_requests = on;
+  impl_->locked([&] { impl_->requests.stalled = on; });
 }
 
-void Relay::cut_after(std::size_t bytes) {
-  impl_->left = bytes;
+void Relay::partition(bool on) {
+  impl_->locked([&] { impl_->partition = on; });
 }
 
-void Relay::drop_all() {
-  impl_->drop = true;
+void Relay::cut_after(std::size_t bytes, Ending ending) {
+  impl_->locked([&] {
+    impl_->left = bytes;
+    impl_->cut = ending;
+  });
+}
+
+void Relay::end_all(Ending ending) {
+  impl_->locked([&] {
+    for (Link& link : impl_->links) {
+      if (impl_->is_chosen(link)) {
+        link.end(ending);
+      }
+    }
+  });
+}
+
+void Relay::half_close(Side side) {
+  impl_->locked([&] {
+    for (Link& link : impl_->links) {
+      Direction& direction = side == Side::Replies ? link.replies : link.requests;
+      if (impl_->is_chosen(link) && !direction.ended) {
+        direction.ended = true;
+        direction.chunks.push_back({Clock::now(), {}});
+      }
+    }
+  });
 }
 
 void Relay::refuse(bool on) {
-  impl_->refuse = on;
+  impl_->locked([&] { impl_->refuse = on; });
 }
 
 std::size_t Relay::connections() const {
-  return impl_->count;
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->links.size();
+}
+
+std::size_t Relay::accepted() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->accepted;
 }
 
 std::size_t Relay::relayed_replies() const {
+  const std::lock_guard lock(impl_->mutex);
   return impl_->relayed;
 }
 
