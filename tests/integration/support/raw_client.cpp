@@ -59,6 +59,18 @@ int connect_to(const sockaddr* address, socklen_t length, std::chrono::milliseco
   return descriptor;
 }
 
+int connect_to(const std::string& host, int port, std::chrono::milliseconds limit) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  ::inet_pton(AF_INET, host.c_str(), &address.sin_addr);
+  const int descriptor =
+      connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address), limit);
+  const int on = 1;
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return descriptor;
+}
+
 // The end of the elements that follow a header, or 0.
 std::size_t elements_end(std::string_view bytes, std::size_t at, long long count) {
   for (long long i = 0; i < count; ++i) {
@@ -134,15 +146,11 @@ std::string text_of(std::string_view frame) {
                     : std::string(frame.substr(line + 2, static_cast<std::size_t>(length)));
 }
 
-RawClient::RawClient(int port, std::chrono::milliseconds limit) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  descriptor_ = connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof(address), limit);
-  const int on = 1;
-  ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-}
+RawClient::RawClient(int port, std::chrono::milliseconds limit)
+    : descriptor_(connect_to("127.0.0.1", port, limit)) {}
+
+RawClient::RawClient(const std::string& host, int port)
+    : descriptor_(connect_to(host, port, kLimit)) {}
 
 RawClient::RawClient(const std::string& unix_path) {
   sockaddr_un address{};

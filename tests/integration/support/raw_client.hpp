@@ -30,6 +30,7 @@ class RawClient {
   static constexpr auto kLimit = std::chrono::seconds(20);
 
   explicit RawClient(int port, std::chrono::milliseconds limit = kLimit);
+  RawClient(const std::string& host, int port);  // an IPv4 address
   explicit RawClient(const std::string& unix_path);
   ~RawClient();
   RawClient(RawClient&& other) noexcept;
