@@ -23,7 +23,7 @@ for option in "$@"; do
       packages+=(python3 clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14)
       ;;
     --bench)
-      packages+=(python3 nutcracker haproxy)
+      packages+=(python3 nutcracker haproxy valgrind strace binutils util-linux)
       ;;
     *)
       echo "usage: $0 [--test] [--ci] [--bench]" >&2

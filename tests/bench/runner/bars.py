@@ -1,0 +1,124 @@
+"""The bars of the issue, judged by one run: figure, bar, met or not, in plain words."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from figures import divided
+
+CLOSE = 0.15  # a miss by less than this is judged by instructions and system calls
+
+
+@dataclass
+class Bar:
+    what: str
+    measured: Optional[float]
+    limit: float
+    at_least: bool = False
+    exact: bool = False  # a count: no noise
+    unit: str = ""
+
+    def verdict(self):
+        if self.measured is None:
+            return "not measured"
+        if self.measured >= self.limit if self.at_least else self.measured <= self.limit:
+            return "met"
+        off = abs(self.measured / self.limit - 1)
+        if not self.exact and off < CLOSE:
+            return f"not met, by {off:.0%}: within noise, see instructions and system calls"
+        return f"not met, by {off:.0%}"
+
+
+def _pass_through(figures):
+    limits = {"nutcracker": (.72, .28), "redis": (.92, .45), "haproxy": (.55, .60)}
+    for other, pair in limits.items():
+        for pipeline, limit in zip((1, 16), pair):
+            yield Bar(f"pass-through, own CPU against {other}, P={pipeline}",
+                      figures.ratio(f"get-p{pipeline}", "pannier", other), limit)
+    for pipeline in (1, 16):
+        cell = f"get-p{pipeline}"
+        yield Bar(f"pass-through, p50 against redis, P={pipeline}",
+                  figures.ratio(cell, "pannier", "redis", "p50"), 2.2)
+        yield Bar(f"pass-through, commands at upstream per command sent, P={pipeline}",
+                  figures.joined(cell, "pannier"), 1, at_least=True, exact=True)
+    yield Bar("pass-through, system calls per request, P=1",
+              figures.system_calls("count-p1", "pannier"), 2.3, exact=True)
+
+
+def _hits(figures):
+    for pipeline, limit in ((1, 1.10), (16, 1.5)):
+        yield Bar(f"hits over 100,000 keys, own CPU against the memory server, P={pipeline}",
+                  figures.ratio(f"get-p{pipeline}", "pannier hits", "memory"), limit)
+        yield Bar(f"hits, p50 against redis, P={pipeline}",
+                  figures.ratio(f"get-p{pipeline}", "pannier hits", "redis", "p50"), 2.2)
+
+
+def _shop(figures):
+    for pipeline in (1, 16):
+        cell = f"count-p{pipeline}"
+        with_rules = figures.instructions(cell, "pannier shop")
+        without = figures.instructions(cell, "pannier")
+        more = with_rules - without if with_rules and without else None
+        yield Bar(f"shop policy over transparent, user instructions, P={pipeline}", more, 250,
+                  exact=True)
+
+
+def _latency(figures):
+    for cell, what in (("mget-10", "MGET of 10"), ("get-p10", "10-GET pipeline")):
+        for target, path in (("pannier", "pass-through"), ("pannier hits", "hits")):
+            yield Bar(f"{what}, {path}, p95 against redis, 2,000/s",
+                      figures.ratio(f"{cell}-rate-2000", target, "redis", "p95"), 1.2)
+            yield Bar(f"{what}, {path}, p95 against redis, as fast as 50 connections go",
+                      figures.ratio(cell, target, "redis", "p95"), 1.2)
+    yield Bar("added latency at 2,000/s, median, against nutcracker's",
+              divided(_added(figures, "pannier"), _added(figures, "nutcracker")), 1)
+    yield Bar("hits at 2,000/s, median over redis", _added(figures, "pannier hits"), 3, unit=" us")
+
+
+def _added(figures, target):
+    p50 = figures.median("rate-2000", target, "p50")
+    direct = figures.median("rate-2000", "redis", "p50")
+    return None if p50 is None or direct is None else p50 - direct
+
+
+def _large(figures):
+    yield Bar("1 MiB values, own CPU per GET against nutcracker",
+              figures.ratio("get-1MiB", "pannier", "nutcracker"), 1.2)
+    peak = figures.median("get-1MiB", "pannier", "peak_kib")
+    idle = figures.median("get-1MiB", "pannier", "idle_rss_kib")
+    over = None if peak is None or idle is None else (peak - idle) / 1024
+    yield Bar("1 MiB values, 20 clients, peak RSS over idle", over, 20, unit=" MiB")
+    per_byte = divided(figures.median("get-1MiB", "pannier"),
+                       figures.median("get-16KiB", "pannier"))
+    yield Bar("linear in bytes: 1 MiB costs so many times 16 KiB (64 times the bytes)",
+              per_byte, 64)
+
+
+def _scaling(figures):
+    for target, path in (("pannier", "pass-through"), ("pannier hits", "hits")):
+        own = growth(figures, target)
+        yield Bar(f"growth of own CPU from 50 to 5,000 connections, {path}, against redis's",
+                  divided(own, growth(figures, "redis")), 1)
+    yield Bar("own CPU with 200 classes against 10, P=16",
+              figures.ratio("classes-p16", "pannier classes-200", "pannier classes-10"), 1.15)
+    yield Bar("near cache, lookups by two threads against one", two_threads(figures), 1.7,
+              at_least=True)
+    per_key = divided(figures.median("mget-100", "pannier"), figures.median("mget-10", "pannier"))
+    yield Bar("linear in keys: MGET of 100 costs so many times MGET of 10", per_key, 10)
+
+
+def growth(figures, target):
+    return divided(figures.median("conns-5000", target), figures.median("get-p1", target))
+
+
+def two_threads(figures):
+    micro = figures.results.get("micro") or {}
+    speed = {each["threads"]: each["items_per_second"] for name, each in micro.items()
+             if "/lookup_batch/" in name}
+    return divided(speed.get(2), speed.get(1))
+
+
+def judge(figures):
+    bars = []
+    for group in (_pass_through, _hits, _shop, _latency, _large, _scaling):
+        bars.extend(group(figures))
+    return bars

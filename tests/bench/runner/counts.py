@@ -1,0 +1,138 @@
+"""System calls and user instructions per request, in short runs of their own: counting slows."""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import targets
+from cells import Cell
+from machine import BenchError, Process, has, processors
+from measure import load_arguments, measure, note, on_load_cpu, prepare
+
+COUNTED = ("redis", "nutcracker", "haproxy", "pannier", "pannier shop", "pannier hits")
+POLICIES = (None, "shop", "hits", "classes-10", "classes-200")
+
+
+def cells_of(names):
+    return (Cell("count-p1", names, quick=True), Cell("count-p16", names, pipeline=16, quick=True))
+
+
+def count_system_calls(bench, *, requests):
+    """Per cell and target; with the means that was used: perf_event_open, else strace."""
+    counts = {"means": "perf_event_open, raw_syscalls:sys_enter", "cells": {}}
+    for cell in cells_of(COUNTED):
+        figures = counts["cells"].setdefault(cell.name, {})
+        for name in filter(targets.available, cell.targets):
+            running = prepare(bench, cell, name)
+            try:
+                told = measure(bench, cell, running, 0.1,
+                               ["--events", "--requests", str(requests * cell.pipeline // 4 or 1)])
+                if told["system_calls"] is None:
+                    counts["means"] = "strace -c -f"
+                    told["system_calls"] = strace_calls(bench, cell, running, requests)
+                figures[name] = {key: told[key] for key in ("system_calls", "instructions")}
+            finally:
+                running.stop()
+    return counts
+
+
+def strace_calls(bench, cell, running, requests):
+    if not has("strace"):
+        return None
+    path = os.path.join(bench.folder, "strace.txt")
+    tracer = subprocess.Popen(["strace", "-c", "-f", "-p", str(running.pid), "-o", path],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        if "attached" not in tracer.stderr.readline():
+            return None
+        told = measure(bench, cell, running, 0.1, ["--requests", str(requests)])
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.rstrip().endswith("total"):
+                calls = re.findall(r"\d+", line.split("total")[0])
+                return int(calls[2]) / sum(told["sent"].values()) if len(calls) > 2 else None
+    return None
+
+
+def count_instructions(bench, *, requests):
+    """User instructions of Pannier per request by callgrind, which is exact and needs no rights.
+
+    Counted is the whole process from the first request of a warm session to the last reply.
+    """
+    if not has("valgrind"):
+        return {"means": None, "cells": {}}
+    counts = {"means": "valgrind --tool=callgrind", "cells": {}}
+    for cell in cells_of(()):
+        figures = counts["cells"].setdefault(cell.name, {})
+        for policy in POLICIES:
+            name = "pannier" if policy is None else f"pannier {policy}"
+            note(f"  {cell.name}: {name} in callgrind")
+            try:
+                figures[name] = callgrind(bench, cell, policy, requests * cell.pipeline // 4 or 1)
+            except (BenchError, OSError, subprocess.SubprocessError) as error:
+                note(f"    failed: {error}")
+    return counts
+
+
+def callgrind(bench, cell, policy, requests):
+    port = bench.ports.take()
+    path = policy and targets.policy_path(bench, policy)
+    config = targets.pannier_config(bench, port, policy=path, timeouts=targets.PATIENT)
+    folder = os.path.join(bench.folder, f"callgrind-{port}")
+    os.mkdir(folder)
+    process = Process(f"callgrind-{port}", [
+        "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out",
+        bench.pannier, "serve", "-c", config], bench.folder, {processors()[0]})
+    try:
+        process.wait_for_reply(port, seconds=60)
+        small = Cell(cell.name, (), pipeline=cell.pipeline, connections=20)
+        extra = ["--hold", "--requests", str(requests), "--warm-up", "0.5"]
+        if policy == "hits":
+            # A cache of a thousand keys is warm within the warm-up and long before it is counted.
+            extra += ["--keys", "1000", "--sweep"]
+        counted_load(load_arguments(bench, small, port, extra), process.pid)
+    finally:
+        process.stop()
+    total = sum(summary_of(file) for file in glob.glob(f"{folder}/out*"))
+    shutil.rmtree(folder)
+    return total / requests
+
+
+def counted_load(arguments, pid):
+    """The load stops twice, before and behind what is counted, and waits for a line."""
+    with subprocess.Popen(on_load_cpu(arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as load:
+        try:
+            if load.stdout.readline().strip() != "ready":
+                raise BenchError("the load does not get ready")
+            instrument(pid, "on")
+            load.stdin.write("go\n")
+            load.stdin.flush()
+            if not load.stdout.readline():
+                raise BenchError("the load ends without a result")
+            instrument(pid, "off")
+            load.stdin.write("end\n")
+            load.stdin.flush()
+            load.wait(30)
+        finally:
+            if load.poll() is None:
+                load.kill()
+
+
+def instrument(pid, state):
+    subprocess.run(["callgrind_control", f"--instr={state}", str(pid)], check=True, timeout=60,
+                   capture_output=True)
+
+
+def summary_of(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith(("summary:", "totals:")):
+                return int(line.split()[1])
+    return 0

@@ -1,0 +1,201 @@
+"""The report in Markdown."""
+
+import os
+
+import plots
+from bars import judge
+from cells import all_cells
+from figures import Figures, divided
+
+
+def number(value, digits=3):
+    if value is None:
+        return "–"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{digits - 1 if value >= 10 else digits}g}" if value >= 10 else f"{value:.2f}"
+
+
+def table(head, rows):
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+    yield ""
+
+
+def _head(results):
+    machine = results["machine"]
+    yield "# Bench"
+    yield ""
+    yield (f"{results['mode']} run, {results['elapsed']:.0f} s, {results['date']}, revision "
+           f"{results['revision']}. {machine['processors']} processors, {machine['processor']}, "
+           f"Linux {machine['kernel']}; load average {machine['load_average']:.1f} before the run, "
+           f"{results['load_after']:.1f} after it.")
+    yield ""
+    if max(machine["load_average"], results["load_after"]) > 2.5:
+        yield ("**The machine was busy with something else: times and rates are not to be believed, "
+               "ratios with care.**")
+        yield ""
+    for failure in results["failures"]:
+        yield f"- failed: {failure}"
+    yield ""
+
+
+def _bars(figures):
+    yield "## Bars"
+    yield ""
+    rows = []
+    for bar in judge(figures):
+        sign = ">=" if bar.at_least else "<="
+        digits = 4 if bar.exact else 3
+        rows.append((bar.what, number(bar.measured, digits) + bar.unit if bar.measured is not None
+                     else "–", f"{sign} {bar.limit:g}{bar.unit}", bar.verdict()))
+    yield from table(("figure", "measured", "bar", ""), rows)
+
+
+def _own(figures, cell, target):
+    values = figures.values(cell, target, "cpu_us")
+    return f"{number(figures.median(cell, target))} ({number(min(values))}–{number(max(values))})"
+
+
+def _mib(kib):
+    return "–" if kib is None else f"{kib / 1024:.1f}"
+
+
+def _cells(figures):
+    yield "## Cells"
+    yield ""
+    yield ("Medians; own CPU in microseconds per request with least and most; times in microseconds, "
+           "per batch; README.md explains the columns.")
+    yield ""
+    known = {cell.name: cell for cell in all_cells()}
+    for name in figures.cells():
+        cell = known[name]
+        at = f", {cell.rate:,} batches/s" if cell.rate else ""
+        yield (f"### {name}: {cell.workload}, P={cell.pipeline}, {cell.value:,} B, "
+               f"{cell.connections:,} connections{at}, layout {cell.layout}"
+               + (f", {cell.workers} workers" if cell.workers > 1 else ""))
+        yield ""
+        rows = []
+        for target in figures.targets(name):
+            ratio = figures.ratio(name, target, "redis")
+            row = [target, _own(figures, name, target), number(ratio)]
+            row += [number(figures.median(name, target, field))
+                    for field in ("upstream_cpu_us", "kops", "p50", "p95", "p99", "p999")]
+            row += [_mib(figures.median(name, target, "rss_kib")),
+                    number(figures.joined(name, target)) if target != "memory" else "–",
+                    number(figures.median(name, target, "load_cpu_us"))]
+            rows.append(row)
+        yield from table(("target", "own CPU", "/ redis", "upstream CPU", "kops/s", "p50", "p95",
+                          "p99", "p99.9", "RSS MiB", "upstream commands", "load's CPU"), rows)
+
+
+def _counts(figures):
+    calls = figures.results.get("system_calls")
+    instructions = figures.results.get("instructions")
+    if not calls:
+        return
+    yield "## System calls and user instructions per request"
+    yield ""
+    yield (f"System calls by {calls['means']}; instructions by the processor's counter where there is "
+           f"one, else by {(instructions or {}).get('means') or 'nothing that is installed'}.")
+    yield ""
+    names = list(calls["cells"]["count-p1"])
+    names += [name for name in (instructions or {"cells": {}})["cells"].get("count-p1", {})
+              if name not in names]
+    rows = [(name, *(number(each(cell, name), 4) for each in (figures.system_calls,
+                                                              figures.instructions)
+                     for cell in ("count-p1", "count-p16"))) for name in names]
+    yield from table(("target", "system calls P=1", "P=16", "instructions P=1", "P=16"), rows)
+
+
+def _scaling(figures):
+    rows = []
+    for target in ("redis", "nutcracker", "haproxy", "pannier", "pannier hits"):
+        small = figures.median("get-p1", target)
+        row = [number(figures.median(cell, target))
+               for cell in ("get-p1", "conns-500", "conns-5000")]
+        grown = divided(figures.median("conns-5000", target), small)
+        rows.append([target, *row, number(grown)])
+    yield "## Scaling"
+    yield ""
+    yield "Own CPU per request by connections, P=1:"
+    yield ""
+    yield from table(("target", "50", "500", "5,000", "5,000 / 50"), rows)
+    rows = []
+    for cell in ("classes-p1", "classes-p16"):
+        if not figures.targets(cell):
+            continue
+        rows.append([cell] + [number(figures.median(cell, target)) for target in
+                              ("redis", "pannier", "pannier classes-10", "pannier classes-50",
+                               "pannier classes-200")])
+    if rows:
+        yield "By classes:"
+        yield ""
+        yield from table(("", "redis", "no policy", "10", "50", "200"), rows)
+
+
+def _footprint(results):
+    footprint = results.get("footprint")
+    if not footprint:
+        return
+    yield "## Footprint"
+    yield ""
+    rows = []
+    for name, each in footprint["targets"].items():
+        rows.append((name, number(each.get("start_ms")), _mib(each["idle_rss_kib"]),
+                     number(each["connection_bytes"] / 1024), number(each["idle_cpu_us_per_second"]),
+                     number(each["wakeups_per_second"])))
+    yield from table(("target", "start to first reply, ms", "idle RSS, MiB", "KiB per connection",
+                      "idle CPU, us/s", "wakeups/s"), rows)
+    size = footprint["binary"]
+    yield (f"The binary: {size['bytes'] / 2**20:.1f} MiB, {size['stripped_bytes'] / 2**20:.1f} MiB "
+           "stripped. Shared libraries that an image needs:")
+    yield ""
+    yield from table(("library", "KiB"), [(name, f"{size / 1024:,.0f}") for name, size in
+                                          sorted(footprint["libraries"].items())])
+
+
+def _micro(results):
+    if not results.get("micro"):
+        return
+    yield "## Parts"
+    yield ""
+    rows = [(name.removeprefix("bench_"), number(each["cpu_time"]) + " " + each["time_unit"],
+             number(divided(each["items_per_second"], 1e6)))
+            for name, each in results["micro"].items()]
+    yield from table(("part", "CPU time per call", "million items/s"), rows)
+
+
+def _cross_check(figures):
+    check = figures.results.get("redis_benchmark")
+    if not check:
+        return
+    yield "## redis-benchmark as the check"
+    yield ""
+    yield ("Own CPU per request and its ratio to redis, as redis-benchmark's load makes it and as "
+           "ours does.")
+    yield ""
+    rows = []
+    for key, targets in check.items():
+        for name, each in targets.items():
+            cell = f"get-{key}"
+            rows.append((key.upper(), name, number(each["cpu_us"]),
+                         number(divided(each["cpu_us"], targets["redis"]["cpu_us"])),
+                         number(figures.median(cell, name)), number(figures.ratio(cell, name, "redis"))))
+    yield from table(("", "target", "redis-benchmark's", "/ redis", "ours", "/ redis"), rows)
+
+
+def write(results, folder):
+    """results.md and the plots; returns the path of results.md."""
+    figures = Figures(results)
+    drawn = plots.draw(figures, folder)
+    lines = [*_head(results), *_bars(figures), *_scaling(figures), *_cells(figures),
+             *_counts(figures), *_footprint(results), *_micro(results), *_cross_check(figures)]
+    if drawn:
+        lines += ["## Plots", ""] + [f"![{name}]({name})" for name in drawn]
+    path = os.path.join(folder, "results.md")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    return path
