@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds Pannier and tests it; everything, or only the parts that are named:
-#   scripts/test.sh [--unit] [--integration] [--clients]
+#   scripts/test.sh [--unit] [--integration] [--chaos] [--clients]
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -11,15 +11,16 @@ for option in "$@"; do
   case $option in
     --unit) labels+=(unit) ;;
     --integration) labels+=(integration) ;;
+    --chaos) labels+=(chaos) ;;
     --clients) clients=yes ;;
     *)
-      note "usage: $0 [--unit] [--integration] [--clients]"
+      note "usage: $0 [--unit] [--integration] [--chaos] [--clients]"
       exit 2
       ;;
   esac
 done
 if (($# == 0)); then
-  labels=(unit integration)
+  labels=(unit integration chaos)
   clients=yes
 fi
 

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kViolationsKept = 10;
+constexpr auto kCalm = 300ms;
 
 }  // namespace
 
@@ -125,13 +126,15 @@ bool FailureLoad::wait_for_success(Asked asked, std::chrono::milliseconds limit)
 }
 
 bool FailureLoad::wait_for_calm(std::chrono::milliseconds limit) const {
-  // Rounds of 200 ms in which many were answered, and nothing failed.
   const auto deadline = Clock::now() + limit;
   while (Clock::now() < deadline) {
     const auto start = Clock::now();
-    std::this_thread::sleep_for(200ms);
-    const LoadReport now = report();
-    if (now.is_calm_since(start)) {
+    std::this_thread::sleep_for(kCalm);
+    const std::lock_guard lock(mutex_);
+    const bool waiting = std::any_of(connections_.begin(),
+                                     connections_.end(),
+                                     [&](const auto& each) { return each.waits_since(start); });
+    if (!waiting && report_.is_calm_since(start)) {
       return true;
     }
   }
@@ -191,11 +194,9 @@ void FailureLoad::seed(const RedisServer& server) {
   static_cast<void>(direct.read(count));
 }
 
-void FailureLoad::expect_all(const RedisServer& server) {
-  const auto values = written_at(server);
+void FailureLoad::expect_all() {
   const std::lock_guard lock(mutex_);
   shared_.nil_right_until = Clock::now();
-  shared_.ledger.rebase(values);
 }
 
 void FailureLoad::check_data(const RedisServer& server) {
@@ -219,6 +220,17 @@ void FailureLoad::check_data(const RedisServer& server) {
       shared_.complain("at the server itself: " + why);
     }
   }
+}
+
+std::string FailureLoad::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::string out;
+  for (const LoadConnection& each : connections_) {
+    if (each.waits_since(Clock::now() - 1s)) {
+      out += each.waiting() + "\n";
+    }
+  }
+  return out;
 }
 
 std::vector<std::string> FailureLoad::violations() const {

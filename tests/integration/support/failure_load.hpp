@@ -49,17 +49,18 @@ class FailureLoad {
   [[nodiscard]] std::size_t in_flight(Asked asked) const;
   // Polls until a request that was sent from now on has succeeded; false after `limit`.
   [[nodiscard]] bool wait_for_success(Asked asked, std::chrono::milliseconds limit) const;
-  // Until nothing has failed for a while; false after `limit`.
+  // Until nothing has failed for a while, and nothing is older than that; false after `limit`.
   [[nodiscard]] bool wait_for_calm(std::chrono::milliseconds limit) const;
 
   // Before a server is promoted, while no other acknowledges writes: from now on only what this one
   // has is expected.
   void expect_what_is_at(const RedisServer& server);
-  // From now on nothing is expected to be there: nil is right everywhere.
+  // Before servers come back empty: what was written is gone, and nil is right everywhere.
   void expect_nothing();
-  // Writes all keys again as they were at first; once that has reached all servers, `expect_all`.
+  // Writes the keys that are missing as they were at first; once all servers have them, nil is
+  // wrong again with `expect_all`.
   void seed(const RedisServer& server);
-  void expect_all(const RedisServer& server);
+  void expect_all();
 
   // Compares a server that has all acknowledged writes, without Pannier; adds to the violations.
   // Also while writes are under way.
@@ -68,6 +69,8 @@ class FailureLoad {
   // Asks for nothing new and waits for what is under way.
   void stop();
 
+  // The sessions that have waited longest, as text.
+  [[nodiscard]] std::string waiting() const;
   [[nodiscard]] std::vector<std::string> violations() const;  // the first ones
   [[nodiscard]] std::size_t connections_lost() const;
   [[nodiscard]] std::size_t acknowledged_writes() const;

@@ -102,6 +102,20 @@ std::size_t LoadConnection::in_flight(Asked asked) const {
       pending_.begin(), pending_.end(), [&](const auto& each) { return each.asked == asked; }));
 }
 
+std::string LoadConnection::waiting() const {
+  static constexpr std::array<const char*, 7> kForms{
+      "GET", "MGET", "HGET", "GET of a written key", "SET", "INCR", "ECHO"};
+  if (pending_.empty()) {
+    return {};
+  }
+  const Pending& oldest = pending_.front();
+  const auto age =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - oldest.sent);
+  return "session " + style_.name + " waits for " + kForms[static_cast<std::size_t>(oldest.form)] +
+         " since " + std::to_string(age.count()) + " ms, and " +
+         std::to_string(pending_.size() - 1) + " behind it";
+}
+
 void LoadConnection::complain(const std::string& what) {
   shared_.complain("session " + style_.name + ": " + what);
 }
@@ -112,7 +126,7 @@ void LoadConnection::work(short events) {
   }
   const auto now = Clock::now();
   if (!pending_.empty() && now > pending_.front().sent + kNever) {
-    complain("no reply within 30 s");
+    complain("no reply within 30 s: " + waiting());
     disconnect("given up");
   }
   if (now >= due_ && !finishing_) {

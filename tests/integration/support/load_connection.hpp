@@ -64,6 +64,14 @@ class LoadConnection {
 
   [[nodiscard]] std::size_t in_flight(Asked asked) const;
 
+  // The oldest request under way, as text.
+  [[nodiscard]] std::string waiting() const;
+
+  // Whether something is under way that was sent before.
+  [[nodiscard]] bool waits_since(Clock::time_point before) const {
+    return !pending_.empty() && pending_.front().sent < before;
+  }
+
   [[nodiscard]] std::size_t losses() const { return losses_; }
 
  private:
