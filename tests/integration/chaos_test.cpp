@@ -34,7 +34,6 @@ using Side = Relay::Side;
 constexpr std::size_t kMiB = 1024UL * 1024;
 constexpr std::size_t kBudget = 64 * kMiB;
 constexpr auto kRecovery = 5s;
-constexpr int kSlack = 2;  // for machines with other work
 
 long number_from(const char* variable, long otherwise) {
   const char* text = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): before any thread
@@ -264,7 +263,7 @@ class Chaos {
 
   bool judge(const std::string& what, Clock::time_point start) {
     const auto over = Clock::now();
-    const bool calm = rig_.load().wait_for_calm(kRecovery * kSlack + 1s);
+    const bool calm = rig_.load().wait_for_calm(kRecovery * kSlack);
     const LoadReport report = rig_.load().report();
     // By when the last request that failed was answered.
     double recovery = 0;
@@ -283,9 +282,10 @@ class Chaos {
               << report.count(Asked::Write, Answer::NotSent) << " not sent, "
               << report.count(Asked::Write, Answer::MayHaveRun)
               << " may have run; well again after " << recovery << " ms" << std::endl;
-    INFO("step " << steps_ << ": " << what << "\n" << report.text("in this step"));
+    INFO("step " << steps_ << ": " << what << "\n"
+                 << report.text("in this step") << (calm ? "" : rig_.load().waiting()));
     CHECK(calm);
-    CHECK(recovery <= LoadReport::Milliseconds(kRecovery * kSlack).count());
+    CHECK(recovery <= LoadReport::Milliseconds(kRecovery).count());
     CHECK(report.count(Asked::Read, Answer::Nil) == 0);
     CHECK(report.count(Asked::Read, Answer::OtherError) == 0);
     CHECK(report.count(Asked::Write, Answer::OtherError) == 0);

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <iostream>
 #include <string>
-#include <thread>
 
 // A node dies, freezes, is cut off or comes back, while others are well: no read is lost, no reply
 // goes to the wrong request, no acknowledged write that the survivor has is lost. Bounds are the
@@ -19,23 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kReadDeadline = 500;  // timeouts.read
-constexpr int kSlack = 3;              // for machines with other work
 constexpr std::size_t kInFlight = 200;
-
-// What a test leaves time for.
-void let_run(std::chrono::milliseconds time) {
-  std::this_thread::sleep_for(time);
-}
-
-// Of classes that allow replicas, where another ready node exists.
-void check_reads(const LoadReport& report, const std::string& event) {
-  CHECK(report.requests(Asked::Read) > 100);
-  CHECK(report.failures(Asked::Read) == 0);
-  CHECK(report.failures(Asked::ReadBehind) == 0);
-  print_figure(event + ": p99 of reads", report.percentile(Asked::Read, 0.99), kReadDeadline);
-  CHECK(report.percentile(Asked::Read, 0.99) <= kSlack * kReadDeadline);
-}
 
 // Many reads that pile up before the node is killed.
 RigOptions many_in_flight() {

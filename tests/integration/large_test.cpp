@@ -1,3 +1,4 @@
+#include "memory_watch.hpp"
 #include "pannier_process.hpp"
 #include "raw_client.hpp"
 #include "redis_server.hpp"
@@ -23,55 +24,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMiB = 1024UL * 1024;
 constexpr const char* kPatient = "timeouts: { connect: 5s, read: 20s, write: 20s }";
-
-// No two megabytes of it are alike, so that nothing can be lost, doubled or swapped unseen.
-std::string large_value(std::size_t size) {
-  std::string value;
-  value.reserve(size + 32);
-  for (std::size_t i = 0; value.size() < size; ++i) {
-    value += std::to_string(i * 2'654'435'761UL);
-    value += ' ';
-  }
-  value.resize(size);
-  return value;
-}
-
-// Watches the memory of a process until its end.
-class MemoryWatch {
- public:
-  explicit MemoryWatch(const PannierProcess& pannier) : start_(pannier.resident_bytes()) {
-    thread_ = std::thread([this, &pannier] {
-      while (!done_) {
-        peak_ = std::max(peak_.load(), pannier.resident_bytes());
-        std::this_thread::sleep_for(2ms);
-      }
-    });
-  }
-
-  ~MemoryWatch() { finish(); }
-
-  MemoryWatch(const MemoryWatch&) = delete;
-  MemoryWatch& operator=(const MemoryWatch&) = delete;
-
-  // How much more it was at most than at the start.
-  [[nodiscard]] std::size_t growth() {
-    finish();
-    return peak_ > start_ ? peak_ - start_ : 0;
-  }
-
- private:
-  void finish() {
-    done_ = true;
-    if (thread_.joinable()) {
-      thread_.join();
-    }
-  }
-
-  std::size_t start_;
-  std::atomic<std::size_t> peak_{0};
-  std::atomic<bool> done_{false};
-  std::thread thread_;
-};
 
 // Whether the next reply is a bulk of exactly this value.
 bool reads_value(RawClient& client, const std::string& value) {

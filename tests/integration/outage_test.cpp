@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <string>
-#include <thread>
 
 // No node is left, or the only one is another than before: what cannot be answered is told at once,
 // clients keep their connections, and all is back as soon as a node is.
@@ -17,12 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kSlack = 3;  // for machines with other work
 constexpr std::size_t kMiB = 1024UL * 1024;
-
-void let_run(std::chrono::milliseconds time) {
-  std::this_thread::sleep_for(time);
-}
 
 // Between two requests of a phase that were answered within it.
 void check_told_at_once(const LoadReport& report, const std::string& event) {

@@ -1,14 +1,13 @@
 #include "failure_rig.hpp"
+#include "memory_watch.hpp"
 #include "raw_client.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <iostream>
 #include <string>
-#include <thread>
 #include <vector>
 
 // Connections that misbehave while their node is well: replies that stop half-way, come late or end
@@ -23,38 +22,12 @@ using Clock = std::chrono::steady_clock;
 using Ending = Relay::Ending;
 using Side = Relay::Side;
 
-constexpr double kReadDeadline = 500;  // timeouts.read
-constexpr int kSlack = 3;              // for machines with other work
 constexpr std::size_t kMiB = 1024UL * 1024;
-
-void let_run(std::chrono::milliseconds time) {
-  std::this_thread::sleep_for(time);
-}
 
 RigOptions with_relays() {
   RigOptions options;
   options.relays = true;
   return options;
-}
-
-void check_reads(const LoadReport& report, const std::string& event) {
-  CHECK(report.requests(Asked::Read) > 100);
-  CHECK(report.failures(Asked::Read) == 0);
-  CHECK(report.failures(Asked::ReadBehind) == 0);
-  print_figure(event + ": p99 of reads", report.percentile(Asked::Read, 0.99), kReadDeadline);
-  CHECK(report.percentile(Asked::Read, 0.99) <= kSlack * kReadDeadline);
-}
-
-// A value whose every part is different.
-std::string large_value(std::size_t size) {
-  std::string value;
-  value.reserve(size + 32);
-  for (std::size_t i = 0; value.size() < size; ++i) {
-    value += std::to_string(i * 2'654'435'761UL);
-    value += ' ';
-  }
-  value.resize(size);
-  return value;
 }
 
 }  // namespace
@@ -165,8 +138,7 @@ TEST_CASE("slow side: 100 MB replies are cut within, beside the load", "[failure
   REQUIRE(direct.call({"SET", "large", value}) == "+OK\r\n");
   rig.wait_for_copies(0);
   REQUIRE(rig.load().wait_for_calm(20s));
-  const std::size_t resident = rig.pannier().resident_bytes();
-  std::size_t most = resident;
+  MemoryWatch memory(rig.pannier());
   rig.load().begin_phase();
   for (const Ending ending : {Ending::Reset, Ending::Close}) {
     RawClient reader(rig.pannier().port());
@@ -178,7 +150,6 @@ TEST_CASE("slow side: 100 MB replies are cut within, beside the load", "[failure
     const auto take = [&](std::string_view part) {
       same = same && std::string_view(value).substr(at, part.size()) == part;
       at += part.size();
-      most = std::max(most, rig.pannier().resident_bytes());
     };
     reader.read_bytes(20 * kMiB, take);
     rig.relay(0).cut_after(kMiB, ending);
@@ -193,7 +164,7 @@ TEST_CASE("slow side: 100 MB replies are cut within, beside the load", "[failure
   const LoadReport report = rig.load().show("100 MB replies cut");
   check_reads(report, "100 MB replies cut");
   CHECK(report.count(Asked::Write, Answer::OtherError) == 0);
-  CHECK(most - resident <= 64 * kMiB);
+  CHECK(memory.growth() <= 64 * kMiB);
   rig.finish(0);
 }
 
@@ -202,8 +173,7 @@ TEST_CASE("slow side: clients that do not read hold up nobody and stay small", "
   RawClient direct(rig.server(0).port());
   REQUIRE(direct.call({"SET", "page", large_value(kMiB)}) == "+OK\r\n");
   rig.wait_for_copies(0);
-  const std::size_t resident = rig.pannier().resident_bytes();
-  std::size_t most = resident;
+  MemoryWatch memory(rig.pannier());
   rig.load().begin_phase();
   std::vector<RawClient> lazy;
   for (int i = 0; i < 50; ++i) {
@@ -212,15 +182,13 @@ TEST_CASE("slow side: clients that do not read hold up nobody and stay small", "
       lazy.back().ask({"GET", "page"});
     }
   }
-  for (int i = 0; i < 20; ++i) {
-    let_run(100ms);
-    most = std::max(most, rig.pannier().resident_bytes());
-  }
+  let_run(2s);
   const LoadReport report = rig.load().show("50 clients do not read 20 MB each");
   check_reads(report, "50 clients do not read 20 MB each");
   CHECK(report.failures(Asked::Write) == 0);
-  std::cout << "memory grew by " << (most - resident) / kMiB << " MiB" << std::endl;
-  CHECK(most - resident <= 96 * kMiB);
+  const std::size_t growth = memory.growth();
+  std::cout << "memory grew by " << growth / kMiB << " MiB" << std::endl;
+  CHECK(growth <= 96 * kMiB);
   rig.finish(0);
 }
 

@@ -6,6 +6,7 @@
 
 #include <iostream>
 #include <stdexcept>
+#include <thread>
 
 namespace pannier::test {
 
@@ -132,6 +133,20 @@ std::size_t FailureRig::kill_under_way(std::size_t i, Asked asked, std::size_t c
 void FailureRig::finish(std::size_t primary) {
   check_end(load(), server(primary));
   CHECK(pannier_->get("/healthz").find(" 200 ") != std::string::npos);
+}
+
+void let_run(std::chrono::milliseconds time) {
+  std::this_thread::sleep_for(time);
+}
+
+void check_reads(const LoadReport& report, const std::string& event) {
+  constexpr double kReadDeadline = 500;  // timeouts.read
+  const double p99 = report.percentile(Asked::Read, 0.99);
+  CHECK(report.requests(Asked::Read) > 100);
+  CHECK(report.failures(Asked::Read) == 0);
+  CHECK(report.failures(Asked::ReadBehind) == 0);
+  print_figure(event + ": p99 of reads", p99, kReadDeadline);
+  CHECK(p99 <= kSlack * kReadDeadline);
 }
 
 void check_end(FailureLoad& load, const RedisServer& primary) {

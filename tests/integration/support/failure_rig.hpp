@@ -75,6 +75,16 @@ class FailureRig {
   std::optional<FailureLoad> load_;
 };
 
+// For tests that busy machines run: bounds are asserted with this much slack.
+constexpr int kSlack = 3;
+
+// For as long as a fault lasts, or its consequences are to be seen.
+void let_run(std::chrono::milliseconds time);
+
+// What holds of classes that allow replicas where another ready node exists: no read has failed,
+// and their p99 is below timeouts.read (with slack; printed).
+void check_reads(const LoadReport& report, const std::string& event);
+
 // Waits until nothing fails any more, compares the data with the primary's, stops the load, and
 // asserts what holds in every scenario: no violation, no client connection lost.
 void check_end(FailureLoad& load, const RedisServer& primary);
