@@ -285,8 +285,11 @@ constexpr Family kFamilies[] = {
 std::span<const Family> families() {
   static const std::vector<Family> kAll = [] {
     std::vector<Family> all(std::begin(kFamilies), std::end(kFamilies));
-    for (const auto more :
-         {near_cache_families(), policy_families(), limit_families(), dns_families()}) {
+    for (const auto more : {near_cache_families(),
+                            policy_families(),
+                            limit_families(),
+                            dns_families(),
+                            away_families()}) {
       all.insert(all.end(), more.begin(), more.end());
     }
     return all;

@@ -58,6 +58,8 @@ struct Family {
 [[nodiscard]] std::span<const Family> near_cache_families();
 // Those of rate limits, denials and TTL rules.
 [[nodiscard]] std::span<const Family> limit_families();
+// Those of reads while upstream is away, and of rehearsals of that.
+[[nodiscard]] std::span<const Family> away_families();
 // Those of name look-ups.
 [[nodiscard]] std::span<const Family> dns_families();
 // Those of the policy's file.

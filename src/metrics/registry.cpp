@@ -70,6 +70,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.process = read_process_stats();
     out.near_cache = ask_near_cache();
     out.rules = ask_rules();
+    out.faults = ask_faults();
     const std::lock_guard lock(mutex);
     out.build = build;
     out.facts = facts;
@@ -81,6 +82,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.totals = sum(workers, command_names, nodes.size());
     out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
     out.totals.ttl = sum_ttl(workers, classes);
+    out.totals.away = sum_away(workers, classes);
     out.totals.limits = sum_limits(workers, out.rules.limits);
     out.totals.denials = sum_denials(workers, out.rules.denials);
     return out;
@@ -106,6 +108,15 @@ struct Registry::Impl final : prometheus::Collectable {
       ask = rules;
     }
     return ask ? ask() : RulesState{};
+  }
+
+  [[nodiscard]] std::vector<FaultState> ask_faults() const {
+    std::function<std::vector<FaultState>()> ask;
+    {
+      const std::lock_guard lock(mutex);
+      ask = faults;
+    }
+    return ask ? ask() : std::vector<FaultState>{};
   }
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
@@ -139,6 +150,7 @@ struct Registry::Impl final : prometheus::Collectable {
   DnsState dns;
   std::function<NearCacheState(std::size_t)> near_cache;
   std::function<RulesState()> rules;
+  std::function<std::vector<FaultState>()> faults;
 };
 
 Registry::Registry(BuildInfo build) : impl_(std::make_unique<Impl>(std::move(build))) {}
@@ -191,6 +203,11 @@ void Registry::set_dns(DnsState dns) {
 void Registry::set_near_cache_source(std::function<NearCacheState(std::size_t)> source) {
   const std::lock_guard lock(impl_->mutex);
   impl_->near_cache = std::move(source);
+}
+
+void Registry::set_faults_source(std::function<std::vector<FaultState>()> source) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->faults = std::move(source);
 }
 
 void Registry::set_rules_source(std::function<RulesState()> source) {

@@ -45,6 +45,8 @@ constexpr std::array<std::string_view, 9> kTtlActions{"default",
                                                       "not_read",
                                                       "script",
                                                       "renewed"};
+constexpr std::array<std::string_view, 4> kAwayAnswers{"replica", "stale", "nil", "capped"};
+static_assert(kAwayAnswers.size() == static_cast<std::size_t>(AwayAnswer::kCount));
 static_assert(kTtlActions.size() == static_cast<std::size_t>(TtlAction::kCount));
 static_assert(kLeaseEnds.size() == static_cast<std::size_t>(LeaseEnd::kCount));
 
@@ -213,6 +215,26 @@ std::vector<TtlTotals> sum_ttl(std::span<const WorkerMetrics* const> workers,
   return out;
 }
 
+std::vector<AwayTotals> sum_away(std::span<const WorkerMetrics* const> workers,
+                                 std::span<const ClassFacts> classes) {
+  std::vector<AwayTotals> out;
+  for (std::size_t id = 0; id < std::min(classes.size(), kMaxClasses); ++id) {
+    if (!classes[id].away) {
+      continue;
+    }
+    AwayTotals& total = out.emplace_back();
+    total.name = classes[id].name;
+    for (const auto* worker : workers) {
+      const ClassMetrics& source = worker->classes[id];
+      add_all(total.answers, source.away_answers);
+      add_all(total.observed, source.away_observed);
+      total.miss_waits += source.miss_waits.value();
+      total.miss_over_cap += source.miss_over_cap.value();
+    }
+  }
+  return out;
+}
+
 std::vector<LimitTotals> sum_limits(std::span<const WorkerMetrics* const> workers,
                                     std::span<const std::string> names) {
   std::vector<LimitTotals> out;
@@ -294,6 +316,10 @@ std::string_view label_of(Miss reason) {
 
 std::string_view label_of(TtlAction action) {
   return kTtlActions.at(static_cast<std::size_t>(action));
+}
+
+std::string_view label_of(AwayAnswer answer) {
+  return kAwayAnswers.at(static_cast<std::size_t>(answer));
 }
 
 std::string_view label_of(LeaseEnd outcome) {

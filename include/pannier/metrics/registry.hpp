@@ -39,6 +39,8 @@ class Registry {
   // Asked at each snapshot, on the thread that takes it; `classes`: how many classes there are.
   void set_near_cache_source(std::function<NearCacheState(std::size_t classes)> source);
 
+  // The same, of rehearsals of failure.
+  void set_faults_source(std::function<std::vector<FaultState>()> source);
   // The same, of limits and denials.
   void set_rules_source(std::function<RulesState()> source);
 

@@ -59,6 +59,7 @@ struct ClassFacts {
   std::string name;
   bool cached = false;  // kept in memory, or observed as if it were; the others are not shown
   bool ruled = false;   // has rules on what is stored
+  bool away = false;    // says what a read gets while upstream is away, or caps its misses
 };
 
 // What a class takes in the near cache.
@@ -208,6 +209,23 @@ struct TtlTotals {
   std::uint64_t unapplied = 0;
 };
 
+// What reads of a class got while upstream was away, summed.
+struct AwayTotals {
+  std::string name;
+  std::array<std::uint64_t, static_cast<std::size_t>(AwayAnswer::kCount)> answers{};
+  std::array<std::uint64_t, static_cast<std::size_t>(AwayAnswer::kCount)> observed{};
+  std::uint64_t miss_waits = 0;
+  std::uint64_t miss_over_cap = 0;
+};
+
+// A rehearsal that is on.
+struct FaultState {
+  std::uint64_t id = 0;
+  std::string rule;  // in words
+  std::uint64_t hits = 0;
+  double seconds_left = 0;
+};
+
 // WorkerMetrics, summed.
 struct Totals {
   std::uint64_t sessions_accepted = 0;
@@ -228,7 +246,8 @@ struct Totals {
   std::uint64_t reads_kept_on_primary = 0;
   std::uint64_t turns = 0;
   std::uint64_t auth_ignored = 0;
-  std::vector<TtlTotals> ttl;  // the ruled classes, in the policy's order
+  std::vector<TtlTotals> ttl;    // the ruled classes, in the policy's order
+  std::vector<AwayTotals> away;  // those that say something of it
   std::vector<LimitTotals> limits;
   std::vector<DenialTotals> denials;
   std::uint64_t limit_tokens_wasted = 0;
@@ -249,6 +268,7 @@ struct Snapshot {
   RulesState rules;
   PolicyState policy;
   DnsState dns;
+  std::vector<FaultState> faults;
   Totals totals;
 };
 
@@ -267,6 +287,10 @@ struct Snapshot {
 [[nodiscard]] std::vector<TtlTotals> sum_ttl(std::span<const WorkerMetrics* const> workers,
                                              std::span<const ClassFacts> classes);
 
+// Of the classes that say what a read gets while upstream is away.
+[[nodiscard]] std::vector<AwayTotals> sum_away(std::span<const WorkerMetrics* const> workers,
+                                               std::span<const ClassFacts> classes);
+
 // The same of limits and denials; `names` by place.
 [[nodiscard]] std::vector<LimitTotals> sum_limits(std::span<const WorkerMetrics* const> workers,
                                                   std::span<const std::string> names);
@@ -283,6 +307,7 @@ struct Snapshot {
 [[nodiscard]] std::string_view label_of(Miss reason);
 [[nodiscard]] std::string_view label_of(LeaseEnd outcome);
 [[nodiscard]] std::string_view label_of(TtlAction action);
+[[nodiscard]] std::string_view label_of(AwayAnswer answer);
 [[nodiscard]] std::string_view label_of(ReloadResult result);
 
 // Seconds since the policy was loaded.

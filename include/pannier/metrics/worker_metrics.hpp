@@ -74,6 +74,15 @@ enum class TtlAction : std::uint8_t {
   kCount
 };
 
+// What a read got while upstream was away, or would have got.
+enum class AwayAnswer : std::uint8_t {
+  Replica,  // a replica's answer, where the class reads from the primary
+  Stale,    // a kept one past its time
+  Nil,      // "no such key", which nobody knows
+  Capped,   // an error: as many are at their database already as `miss.concurrent` allows
+  kCount
+};
+
 // What is counted per class of keys.
 struct ClassMetrics {
   Counter hits;           // fresh, with a value
@@ -98,6 +107,10 @@ struct ClassMetrics {
   std::array<Counter, static_cast<std::size_t>(TtlAction::kCount)> ttl_applied;
   std::array<Counter, static_cast<std::size_t>(TtlAction::kCount)> ttl_observed;
   Counter ttl_unapplied;  // Pannier's own PEXPIREs that failed or were lost
+  std::array<Counter, static_cast<std::size_t>(AwayAnswer::kCount)> away_answers;
+  std::array<Counter, static_cast<std::size_t>(AwayAnswer::kCount)> away_observed;
+  Counter miss_waits;     // nils that waited for room under `miss.concurrent`
+  Counter miss_over_cap;  // and were given without any
 };
 
 // Whether a rule acts or only counts.

@@ -2,10 +2,12 @@
 
 #include "pannier/cache/hot_keys.hpp"
 #include "pannier/cache/leases.hpp"
+#include "pannier/cache/miss_cap.hpp"
 #include "pannier/cache/near_cache.hpp"
 #include "pannier/command/learned.hpp"
 #include "pannier/config/config.hpp"
 #include "pannier/policy/rules.hpp"
+#include "pannier/proxy/faults.hpp"
 #include "pannier/proxy/flights.hpp"
 #include "pannier/proxy/policy_status.hpp"
 #include "pannier/proxy/rule_stage.hpp"
@@ -59,6 +61,8 @@ struct Shared {
   // what a write began in it must be ended in it.
   std::unique_ptr<cache::NearCache> shadow;
   cache::Leases leases;
+  cache::MissCap miss_cap;
+  FaultTable faults;
   RuleState rule_state;
   SlidingLives sliding_lives;
   std::array<NodeTracking, cache::kMaxNodes> tracking;
@@ -134,6 +138,7 @@ struct Context {
   cache::HotKeys hot_keys;
   std::uint64_t hot_bytes = 0;  // of the reply from memory that was given last
   std::uint64_t random;         // of jitter and samples
+  FaultSetPtr faults;           // null: no rehearsal is on
   std::uint32_t requests_to_sample = 0;
   resp::Limits limits;
   resp::RequestBatch batch;

@@ -36,7 +36,8 @@ enum class Waiting : std::uint8_t {
   Learning,  // COMMAND INFO of a command that the table does not know
   Gather,    // other workers are asked
   Paused,    // CLIENT PAUSE
-  Limit      // the primary is asked whether a limit admits it
+  Limit,     // the primary is asked whether a limit admits it
+  Fault      // a rehearsal delays it
 };
 
 // What a session has in flight to one node. `lane` is valid while `in_flight` is not 0.
@@ -218,7 +219,8 @@ class Session final : public net::Pollable {
   std::vector<std::uint64_t> lease_waits;  // tokens, see LeaseWaits
   bool holds_lease = false;                // or did
   base::TimePoint heavy_until{};
-  base::TimePoint wait_until{};  // of a bounded wait; zero: not started
+  base::TimePoint wait_until{};   // of a bounded wait; zero: not started
+  bool delayed_by_fault = false;  // that wait is a rehearsal's
   const command::CommandSpec* last_row = nullptr;
   route::NodeId last_write_node = route::kNoNode;
   std::uint64_t gathered = 0;  // counts answers of other workers

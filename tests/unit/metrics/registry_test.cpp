@@ -38,7 +38,7 @@ struct Fixture {
 
   // Two cached classes with one between them that is not; both nodes are listened to.
   void set_near_cache() {
-    registry.set_classes({{"product", true}, {"cart", false, true}, {"price", true}});
+    registry.set_classes({{"product", true}, {"cart", false, true, true}, {"price", true}});
     registry.set_near_cache_source([this](std::size_t classes) {
       asked_classes = classes;
       return state;
@@ -79,6 +79,7 @@ TEST_CASE("registry: every family has one HELP and one TYPE, and no sample comes
   f.set_two_nodes();
   f.set_near_cache();
   f.a->commands[0].requests.add();
+  f.registry.set_faults_source([] { return std::vector<FaultState>(1); });
   const auto text = f.scrape();
   CHECK(text.faults.empty());
   for (const auto& family : families()) {
