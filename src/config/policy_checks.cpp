@@ -47,6 +47,7 @@ class PolicyChecks : private WholeFile {
         check_tier(each, path);
         check_cache(each, path);
         check_miss(each, path);
+        check_on_error(each, path);
         check_store(each, path);
         check_modes(each, path);
         check_use(each, path);
@@ -63,6 +64,7 @@ class PolicyChecks : private WholeFile {
   void check_tier(const PolicyClass& each, const std::string& path);
   void check_cache(const PolicyClass& each, const std::string& path);
   void check_miss(const PolicyClass& each, const std::string& path);
+  void check_on_error(const PolicyClass& each, const std::string& path);
   void check_use(const PolicyClass& each, const std::string& path);
   void check_ttl(const PolicyClass& each, const std::string& path);
   void check_ttl_bounds(const TtlRules& ttl, const std::string& at);
@@ -152,6 +154,27 @@ void PolicyChecks::check_miss(const PolicyClass& each, const std::string& path) 
          "wait (" + shown(each.miss->wait) + ") is longer than lease (" + shown(each.miss->lease) +
              ")");
   }
+  const bool is_cached = each.cache && each.cache->mode != RuleMode::Off;
+  if (each.miss && each.miss->concurrent > 0 && !is_cached && each.on_error != OnError::Miss) {
+    warn(path + ".miss.concurrent",
+         "has no effect: misses are seen only of a class with `cache`, and none are made up "
+         "without `on_error: miss`");
+  }
+}
+
+// Behaviour 3.2, 5.4.
+void PolicyChecks::check_on_error(const PolicyClass& each, const std::string& path) {
+  if (each.on_error != OnError::Stale || !given(path + ".on_error")) {
+    return;
+  }
+  const bool keeps_stale =
+      each.cache && each.cache->mode != RuleMode::Off && each.cache->stale_if_error.count() > 0;
+  if (!keeps_stale && each.reads && each.reads != Reads::Primary) {
+    warn(path + ".on_error",
+         std::string("stale has no effect: reads go to replicas anyway (`reads: ") +
+             to_string(*each.reads) +
+             "`), and nothing kept is served past its time; write `cache.stale_if_error` for that");
+  }
 }
 
 void PolicyChecks::check_use(const PolicyClass& each, const std::string& path) {
@@ -159,11 +182,6 @@ void PolicyChecks::check_use(const PolicyClass& each, const std::string& path) {
                               given(path + ".cache") || given(path + ".miss") ||
                               given(path + ".ttl") || given(path + ".store") ||
                               given(path + ".scripts") || given(path + ".on_error");
-  if (each.on_error != OnError::Fail && given(path + ".on_error")) {
-    warn(path + ".on_error",
-         "is not acted on in this version: while upstream is away reads get an error, or what "
-         "`cache.stale_if_error` allows");
-  }
   if (!says_something && !is_of_a_limit(each)) {
     warn(
         path,

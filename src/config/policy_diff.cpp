@@ -69,7 +69,8 @@ Facts facts(const CacheRules& cache) {
 Facts facts(const MissRules& miss) {
   return {{"miss.lease", in_words(miss.lease)},
           {"miss.wait", in_words(miss.wait)},
-          {"miss.pipelined", miss.pipelined == Pipelined::Hold ? "hold" : "skip"}};
+          {"miss.pipelined", miss.pipelined == Pipelined::Hold ? "hold" : "skip"},
+          {"miss.concurrent", std::to_string(miss.concurrent)}};
 }
 
 Facts facts(const PolicyClass& each) {

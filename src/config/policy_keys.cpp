@@ -15,6 +15,7 @@ constexpr std::int64_t kMaxPeriod = 31 * 24 * kHour;
 constexpr std::int64_t kMaxBurst = 1024 * kMiB;
 constexpr std::int64_t kMaxValue = 64 * kMiB;
 constexpr std::int64_t kMaxArgument = 512 * kMiB;  // what the server takes
+constexpr std::int64_t kMaxConcurrent = 1 << 16;
 constexpr std::int64_t kPercent = kShareUnit;
 constexpr std::string_view kModes = "off|observe|enforce";
 constexpr std::string_view kOnErrors = "fail|stale|miss";
@@ -171,6 +172,8 @@ constexpr std::array kKeys{
         [](D d, R r) { assign(miss(d).wait, r); }, 0, 10'000 * kMs},
     Key{"classes[].miss.pipelined", Type::Choice, "skip", "what a later request does to a wait",
         [](D d, R r) { assign(miss(d).pipelined, r); }, 0, 0, "skip|hold"},
+    Key{"classes[].miss.concurrent", Type::Count, "0", "clients at their database at a time; 0: any",
+        [](D d, R r) { assign(miss(d).concurrent, r); }, 0, kMaxConcurrent},
 
     Key{"classes[].ttl", Type::Switchable, "", "how long what is stored lives; or off", set_ttl},
     Key{"classes[].ttl.mode", Type::Choice, "enforce", "observe: count what it would change",

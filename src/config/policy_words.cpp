@@ -145,10 +145,14 @@ std::string in_words(const CacheRules& cache) {
 }
 
 std::string in_words(const MissRules& miss) {
-  return fmt::format("misses wait {} for a lease of {}{}",
-                     in_words(miss.wait),
-                     in_words(miss.lease),
-                     miss.pipelined == Pipelined::Hold ? ", pipelines too" : "");
+  auto out = fmt::format("misses wait {} for a lease of {}{}",
+                         in_words(miss.wait),
+                         in_words(miss.lease),
+                         miss.pipelined == Pipelined::Hold ? ", pipelines too" : "");
+  if (miss.concurrent > 0) {
+    out += fmt::format(", {} at a time", miss.concurrent);
+  }
+  return out;
 }
 
 std::string in_words(const TtlRules& ttl) {

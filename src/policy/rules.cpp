@@ -9,7 +9,8 @@
 namespace pannier::policy {
 namespace {
 
-// Observing is doing nothing, except for the cache, which counts what it would have answered.
+// Observing is doing nothing, except for what counts what it would have answered: the cache, and
+// on_error.
 void apply_modes(config::PolicyClass& rules, config::RuleMode ceiling) {
   const auto mode = std::min(ceiling, rules.mode);
   rules.mode = mode;
@@ -32,6 +33,8 @@ void apply_modes(config::PolicyClass& rules, config::RuleMode ceiling) {
   if (mode != config::RuleMode::Enforce) {
     rules.reads.reset();
     rules.miss.reset();
+  }
+  if (mode == config::RuleMode::Off) {
     rules.on_error = config::OnError::Fail;
   }
   if (rules.miss && rules.miss->lease.count() == 0) {
@@ -88,7 +91,8 @@ RulesPtr compile(config::Policy policy, const Rules* previous, Origin origin) {
     rules->any_shadow |= each.cache && each.cache->mode == config::RuleMode::Observe;
     rules->any_lease |= each.miss.has_value();
     rules->any_mget |= each.cache && each.cache->mget;
-    rules->any_reads |= each.reads.has_value();
+    rules->any_stale |= serves_stale(each);
+    rules->any_reads |= each.reads.has_value() || serves_stale(each);
     const bool never = each.store == config::Store::Never;
     rules->any_never |= never;
     rules->any_sliding |= each.ttl && each.ttl->sliding && each.ttl->preset.count() > 0;

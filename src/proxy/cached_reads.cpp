@@ -281,18 +281,6 @@ std::optional<base::SharedBytes> find_stale(Context& context,
   return hit.shared().empty() ? base::SharedBytes::copy_of(hit.bytes()) : hit.shared();
 }
 
-bool answer_stale(Context& context, const CachedRead& read, const Asker& asker) {
-  const Session* session = context.sessions.find(asker.session);
-  if (session == nullptr) {
-    return false;
-  }
-  const auto stale = find_stale(context, read, session->state.version);
-  if (stale) {
-    answer_asker(context, asker, *stale);
-  }
-  return stale.has_value();
-}
-
 bool is_nil(std::string_view reply) {
   return reply == "$-1\r\n" || reply == "_\r\n";
 }

@@ -60,7 +60,6 @@ void take_mget_reply(Context& context, upstream::SlotIndex index, std::string_vi
 [[nodiscard]] std::optional<base::SharedBytes> find_stale(Context& context,
                                                           const CachedRead& read,
                                                           resp::Version version);
-[[nodiscard]] bool answer_stale(Context& context, const CachedRead& read, const Asker& asker);
 
 [[nodiscard]] bool is_nil(std::string_view reply);
 
@@ -123,8 +122,8 @@ void touch_hot_keys(Context& context);
                                    const upstream::Slot& slot,
                                    std::string_view error);
 
-// Answers all askers with an error, or, when upstream is `away`, with what is stale where that is
-// allowed. True: the leader was dealt with; else it is the caller's to answer.
+// Answers all askers with an error, or, when upstream is `away`, with what their class allows then
+// (away_answers.hpp). True: the leader was dealt with; else it is the caller's to answer.
 [[nodiscard]] bool fail_askers(
     Context& context, Flights::Id id, const Asker& leader, std::string_view error, bool away);
 

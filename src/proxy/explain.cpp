@@ -1,6 +1,7 @@
 #include "explain.hpp"
 
 #include "pannier/base/bytes.hpp"
+#include "pannier/proxy/fault_actions.hpp"
 #include "pannier/proxy/local_commands.hpp"
 #include "pannier/proxy/near_cache_state.hpp"
 #include "pannier/resp/reply_writer.hpp"
@@ -65,6 +66,7 @@ std::string explain(Context& context,
   out += fmt::format("because: {}\n", route::to_string(route.reason));
   const bool heavy = row->has(command::kHeavy);
   out += fmt::format("lane: {}\n", heavy ? "heavy, and this session for 10 s" : "light");
+  out += away_line(*context.rules, reads_sources(context, session), explained);
   return out + explain_near_cache(context, session, explained, route.node);
 }
 
@@ -93,7 +95,9 @@ std::string stats(const Context& context) {
       metrics.turns.value());
   const NearCacheView view = view_near_cache(context);
   out += policy_lines(context.shared.policy_status.get());
-  return out + near_cache_lines(view.state, view.classes);
+  out += near_cache_lines(view.state, view.classes);
+  out += fault_lines(fault_states(context.shared, context.runtime.now));
+  return out + away_lines(metrics::sum_away(context.shared.metrics, class_facts(*context.rules)));
 }
 
 }  // namespace

@@ -107,25 +107,6 @@ std::string class_rules(const policy::Rules& rules, std::span<const std::string_
   return out;
 }
 
-// Where reads of a class go and which rule says so; the order of `class_reads`.
-std::pair<config::Reads, std::string> reads_of(const policy::Rules& rules,
-                                               const ReadsSources& sources,
-                                               policy::ClassId id) {
-  if (sources.strong) {
-    return {config::Reads::Primary, "listener strong: true"};
-  }
-  if (id != policy::kNoClass && rules.at(id).reads) {
-    return {*rules.at(id).reads, "class " + rules.at(id).name};
-  }
-  if (rules.policy.reads) {
-    return {*rules.policy.reads, "policy defaults"};
-  }
-  if (sources.listener) {
-    return {*sources.listener, "listener " + sources.listener_name};
-  }
-  return {sources.config, "pannier.yaml"};
-}
-
 std::string shown_request(std::span<const std::string_view> arguments) {
   std::string out;
   for (std::size_t i = 0; i < std::min(arguments.size(), kShownArguments); ++i) {
@@ -338,6 +319,25 @@ std::string refusal_of_class(const policy::Rules& rules, std::string_view key, b
 
 }  // namespace
 
+// In the order of `class_reads`.
+std::pair<config::Reads, std::string> reads_of(const policy::Rules& rules,
+                                               const ReadsSources& sources,
+                                               policy::ClassId id) {
+  if (sources.strong) {
+    return {config::Reads::Primary, "listener strong: true"};
+  }
+  if (id != policy::kNoClass && rules.at(id).reads) {
+    return {*rules.at(id).reads, "class " + rules.at(id).name};
+  }
+  if (rules.policy.reads) {
+    return {*rules.policy.reads, "policy defaults"};
+  }
+  if (sources.listener) {
+    return {*sources.listener, "listener " + sources.listener_name};
+  }
+  return {sources.config, "pannier.yaml"};
+}
+
 bool goes_upstream(const CommandSpec& row) {
   return (row.handling != command::Handling::Local || is_throttle(row)) &&
          row.handling != command::Handling::Refused;
@@ -467,6 +467,7 @@ std::string explain_offline(const policy::Rules& rules,
                ? "node: primary (replicas may answer this command differently)\n"
                : "node: primary (a write)\n";
   }
+  out += away_line(rules, sources, explained);
   const std::string refusal = cache_refusal(rules, explained);
   if (!refusal.empty()) {
     return out + fmt::format("near cache: no ({})\n", refusal);

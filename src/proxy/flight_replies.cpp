@@ -1,6 +1,7 @@
 #include "pannier/base/bytes.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "away_answers.hpp"
 #include "cached_reads.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
@@ -368,7 +369,7 @@ bool fail_askers(
     if (asker.wait != 0 && !end_lease_wait(context, asker.wait, metrics::LeaseEnd::TimedOut)) {
       continue;
     }
-    if (!away || !answer_stale(context, read, asker)) {
+    if (!away || !answer_away(context, read, asker)) {
       answer_asker(context, asker, error);
     }
   }
@@ -376,7 +377,7 @@ bool fail_askers(
     return true;
   }
   leave_flight(context, leader);
-  return away && answer_stale(context, read, leader);
+  return away && answer_away(context, read, leader);
 }
 
 void free_joiners(Context& context, Flights::Id id) {

@@ -1,5 +1,6 @@
 #include "pannier/resp/request_parser.hpp"
 
+#include "away_answers.hpp"
 #include "cached_reads.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
@@ -136,7 +137,7 @@ void follow_flight(Context& context, upstream::Connection& lane, Flights::Id id)
 Flights::Id start_flight(Context& context, const Fill& fill) {
   const config::Reads reads = fill.kind == FlightKind::Sample
                                   ? config::Reads::Primary
-                                  : class_reads(context, nullptr, fill.read.query.key_class);
+                                  : reads_now(context, nullptr, fill.read.query.key_class);
   const route::Route route =
       choose_read_node(context, reads, 0, *fill.read.row, fill.read.arguments);
   if (route.node == route::kNoNode) {

@@ -1,4 +1,5 @@
 #include "cached_reads.hpp"
+#include "miss_room.hpp"
 
 #include <algorithm>
 #include <map>
@@ -38,8 +39,11 @@ void give_up(Context& context, std::uint64_t token, LeaseEnd end) {
   }
   const Asker asker = context.waits[id].asker;
   const std::uint64_t hash = context.waits[id].read.query.hash;
+  const policy::ClassId key_class = context.waits[id].read.query.key_class;
+  const policy::RulesPtr rules = context.waits[id].rules;
   if (end_lease_wait(context, token, end)) {
     context.shared.leases.forget(hash, {context.worker, token}, context.runtime.now);
+    count_late_nil(context, rules->at(key_class), key_class, hash);
     answer_nil(context, asker);
     pass_on(context);
   }
@@ -81,7 +85,9 @@ void ask_again(Context& context, std::uint64_t token) {
 void keep_waiting(Context& context, const Flight& flight, Asker asker, LeaseWaits::Id id) {
   LeaseWait& wait = context.waits[id];
   const std::uint64_t token = context.waits.token(id);
+  metrics::ClassMetrics& metrics = context.runtime.metrics.classes[flight.key_class];
   wait.in_flight = false;
+  (wait.for_room ? metrics.miss_waits : metrics.lease_waits).add(asker.wait == 0 ? 1 : 0);
   if (asker.wait != 0) {
     if (std::exchange(wait.ask_again, false)) {
       ask_again(context, token);
@@ -95,7 +101,6 @@ void keep_waiting(Context& context, const Flight& flight, Asker asker, LeaseWait
       context.runtime.now + flight.rule().miss->wait,
       [&context, token] { give_up(context, token, LeaseEnd::TimedOut); });
   session.lease_waits.push_back(token);
-  context.runtime.metrics.classes[flight.key_class].lease_waits.add();
   if (!wait.hold && !session.replies().is_newest(asker.place)) {
     give_up(context, token, LeaseEnd::Pipelined);
   }
@@ -106,6 +111,27 @@ void grant(Context& context, const Flight& flight, Session& session) {
   context.runtime.metrics.classes[flight.key_class].lease_grants.add();
   context.runtime.timers.add(context.runtime.now + flight.rule().miss->lease,
                              [&context] { pass_on(context); });
+}
+
+// A nil that there is no room for under the class's cap. True: it waits for some.
+bool wait_for_room(Context& context,
+                   const Flight& flight,
+                   const Asker& asker,
+                   LeaseWaits::Id id,
+                   cache::LeaseAnswer answer) {
+  if (take_room(context, flight.rule(), flight.key_class, flight.hash)) {
+    return false;
+  }
+  LeaseWait& wait = context.waits[id];
+  if (!queue_for_room(context, flight.key_class, context.waits.token(id))) {
+    return false;
+  }
+  wait.for_room = true;
+  if (answer == cache::LeaseAnswer::Fill && !std::exchange(wait.granted, true)) {
+    grant(context, flight, *context.sessions.find(asker.session));
+  }
+  keep_waiting(context, flight, asker, id);
+  return true;
 }
 
 }  // namespace
@@ -129,11 +155,15 @@ bool settle_nil(Context& context, const Flight& flight, const Asker& asker) {
                                    {context.worker, token},
                                    {flight.rule().miss->lease},
                                    context.runtime.now);
+  leave_room_queue(context, id);
   if (answer == cache::LeaseAnswer::Wait) {
     keep_waiting(context, flight, asker, id);
     return true;
   }
-  if (answer == cache::LeaseAnswer::Fill) {
+  if (wait_for_room(context, flight, asker, id, answer)) {
+    return true;
+  }
+  if (answer == cache::LeaseAnswer::Fill && !context.waits[id].granted) {
     grant(context, flight, *session);
   }
   if (asker.wait != 0) {
@@ -163,6 +193,7 @@ bool end_lease_wait(Context& context, std::uint64_t token, LeaseEnd end) {
     std::erase(session->lease_waits, token);
   }
   count(context, wait.read.query.key_class, end);
+  leave_room_queue(context, id);
   context.waits.close(id);
   return true;
 }

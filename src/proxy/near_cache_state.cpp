@@ -49,7 +49,10 @@ std::vector<metrics::ClassFacts> class_facts(const policy::Rules& rules) {
   for (const config::PolicyClass& each : rules.policy.classes) {
     const bool ruled =
         each.ttl || each.store == config::Store::Never || each.scripts == config::Scripts::Deny;
-    out.push_back({each.name, each.cache.has_value(), ruled});
+    const bool away = each.on_error != config::OnError::Fail ||
+                      (each.cache && each.cache->stale_if_error.count() > 0) ||
+                      (each.miss && each.miss->concurrent > 0);
+    out.push_back({each.name, each.cache.has_value(), ruled, away});
   }
   return out;
 }

@@ -101,6 +101,22 @@ std::string near_cache_lines(const metrics::NearCacheState& state,
   return out;
 }
 
+std::string away_lines(std::span<const metrics::AwayTotals> classes) {
+  std::string out;
+  for (const metrics::AwayTotals& each : classes) {
+    out += fmt::format("away: {}", each.name);
+    for (const auto& [prefix, counts] :
+         {std::pair("", each.answers), std::pair("would_be_", each.observed)}) {
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        out += fmt::format(
+            " {}{}={}", prefix, label_of(static_cast<metrics::AwayAnswer>(i)), counts.at(i));
+      }
+    }
+    out += fmt::format(" miss_waits={} miss_over_cap={}\n", each.miss_waits, each.miss_over_cap);
+  }
+  return out;
+}
+
 std::string coherence_line(std::string_view node, const metrics::NodeCoherence& coherence) {
   constexpr double kMillisecond = 1e-3;
   constexpr double kMicrosecond = 1e-6;

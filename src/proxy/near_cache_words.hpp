@@ -22,6 +22,10 @@ void add_near_cache_fields(InfoFields& fields,
 [[nodiscard]] std::string near_cache_lines(const metrics::NearCacheState& state,
                                            std::span<const metrics::ClassTotals> classes);
 
+// A line of STATS per class: what its reads got while upstream was away, and its misses over the
+// cap.
+[[nodiscard]] std::string away_lines(std::span<const metrics::AwayTotals> classes);
+
 // A line of TOPOLOGY. The reason comes last: it may hold spaces.
 [[nodiscard]] std::string coherence_line(std::string_view node,
                                          const metrics::NodeCoherence& coherence);

@@ -1,3 +1,4 @@
+#include "away_answers.hpp"
 #include "request_handler.hpp"
 #include "ttl_requests.hpp"
 
@@ -14,7 +15,7 @@ config::Reads reads_of_keys(const Context& context, const Session& session) {
   config::Reads out = class_reads(context, &session, policy::kNoClass);
   bool first = true;
   for (const std::string_view key : context.keys) {
-    const config::Reads reads = class_reads(context, &session, class_of(context, key));
+    const config::Reads reads = reads_now(context, &session, class_of(context, key));
     if (reads == config::Reads::Primary || (!first && reads != out)) {
       return config::Reads::Primary;
     }
@@ -22,6 +23,16 @@ config::Reads reads_of_keys(const Context& context, const Session& session) {
     first = false;
   }
   return out;
+}
+
+// A replica serves what would be the primary's.
+bool stands_in(const Context& context, const Session* session, const route::Route& route) {
+  return context.rules->any_stale && route.node != route::kNoNode &&
+         route.node != context.topology->primary &&
+         std::any_of(context.keys.begin(), context.keys.end(), [&](std::string_view key) {
+           return class_reads(context, session, context.rules->matcher.match(key)) ==
+                  config::Reads::Primary;
+         });
 }
 
 route::Route select(Context& context, config::Reads reads, std::uint32_t salt) {
@@ -82,7 +93,11 @@ route::Route choose_node(Context& context,
     return {topology.primary, route::RouteReason::NotReplicaSafe};
   }
   reads = by_class ? reads_of_keys(context, session) : reads;
-  return select(context, reads, session.ref().index);
+  route::Route route = select(context, reads, session.ref().index);
+  if (stands_in(context, &session, route)) {
+    route.reason = route::RouteReason::PrimaryAway;
+  }
+  return route;
 }
 
 route::Route choose_read_node(Context& context,

@@ -4,6 +4,7 @@
 #include "pannier/proxy/local_commands.hpp"
 #include "pannier/resp/reply_writer.hpp"
 
+#include "away_answers.hpp"
 #include "cached_reads.hpp"
 #include "introspection.hpp"
 #include "policy_stage.hpp"
@@ -175,11 +176,8 @@ struct Forwarding {
 // Nothing can serve it: INFO is answered by Pannier, so that clients that ask at their start can go
 // on; the rest is refused.
 Step refuse_away(Context& context, Session& session, const Forwarding& what, std::string_view why) {
-  if (what.fill != nullptr && what.fill->kind == FlightKind::Read) {
-    if (const auto stale = find_stale(context, what.fill->read, session.state.version)) {
-      session.answer(*stale);
-      return Step::Done;
-    }
+  if (answer_away(context, session, what.row, what.request.arguments)) {
+    return Step::Done;
   }
   if (is_info(what.row)) {
     session.answer(local_info(context, session, what.request.arguments));
@@ -278,6 +276,9 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
   Outgoing out;
   out.row = &row;
   out.arguments = request.arguments;
+    if (route.reason == route::RouteReason::PrimaryAway) {
+      count_replica_read(context, row, request.arguments);
+    }
   out.frame = frame_of(context, request);
   out.deadline = deadline_of(row);
   out.is_planned = context.ttl.planned;

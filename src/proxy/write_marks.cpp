@@ -31,6 +31,7 @@ void end_write(Context& context, std::uint64_t hash, std::vector<cache::Party>& 
   if (context.shared.leases.any()) {
     context.shared.leases.on_changed(hash, context.runtime.now, woken);
   }
+  context.shared.miss_cap.on_changed(hash, woken);
 }
 
 void begin_write_all(Context& context) {
@@ -49,6 +50,9 @@ void end_write_all(Context& context, std::vector<cache::Party>& woken) {
   }
   if (context.shared.leases.any()) {
     context.shared.leases.on_all_changed(context.runtime.now, woken);
+  }
+  if (context.shared.miss_cap.any()) {
+    context.shared.miss_cap.on_all_changed(woken);
   }
 }
 

@@ -31,10 +31,11 @@ enum class Coherence : std::uint8_t {
   Ttl        // TTL only, whatever it offers
 };
 
+// What a read gets while no node that its class reads from can serve it (behaviour 6.2).
 enum class OnError : std::uint8_t {
-  Fail,
-  Stale,
-  Miss
+  Fail,   // an error
+  Stale,  // a replica's answer, also where `reads` is primary, or a kept one past its time
+  Miss    // "no such key": the service goes to its database
 };
 
 // What becomes of a read that waits for a lease when its session sends another request.
@@ -63,6 +64,8 @@ struct MissRules {
   Milliseconds lease{0};  // how long one client may take to fill a key; 0: no leases
   Milliseconds wait{50};  // how long the others wait for it, in all
   Pipelined pipelined = Pipelined::Skip;
+  // So many clients at most that were told "no such key" are at their database at a time; 0: any.
+  std::uint32_t concurrent = 0;
 
   [[nodiscard]] bool operator==(const MissRules&) const = default;
 };

@@ -31,7 +31,8 @@ struct Origin {
 
 // The policy, compiled: an immutable snapshot that each worker holds. What the modes forbid is
 // gone: a class's `cache` is empty or its mode is Observe or Enforce; where a class is not
-// enforced, its reads, leases and on_error are not there. Its `mode` is the effective one.
+// enforced, its reads and leases are not there, and its on_error only counts. Its `mode` is the
+// effective one.
 struct Rules {
   config::Policy policy;  // its classes by id, retired ones among them
   Origin origin;
@@ -41,7 +42,8 @@ struct Rules {
   bool any_shadow = false;  // some class only observes its cache
   bool any_lease = false;
   bool any_mget = false;   // some class answers MGET from memory
-  bool any_reads = false;  // some class or the defaults say where reads go
+  bool any_reads = false;  // some class or the defaults say where reads go, also in failure
+  bool any_stale = false;  // some class is read from replicas while the primary is away
   bool any_ttl = false;    // some class has rules on what is stored, or denies scripts
   bool any_never = false;  // some class is `store: never`
   bool any_sliding = false;
@@ -54,6 +56,11 @@ struct Rules {
 [[nodiscard]] inline bool refuses_stores(const config::PolicyClass& rules) {
   return rules.store == config::Store::Never && rules.mode_given &&
          rules.mode == config::RuleMode::Enforce;
+}
+
+// While the primary is away its replicas serve its reads (behaviour 3.2).
+[[nodiscard]] inline bool serves_stale(const config::PolicyClass& rules) {
+  return rules.on_error == config::OnError::Stale && rules.mode == config::RuleMode::Enforce;
 }
 
 using RulesPtr = std::shared_ptr<const Rules>;

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // What the policy says of a request, in lines of "what: why", decided from the rules alone: what
@@ -46,6 +47,16 @@ struct RuleFacts {
 // there are no keys.
 [[nodiscard]] std::string explain_classes(const policy::Rules& rules,
                                           std::span<const std::string_view> keys);
+
+// Where reads of a class go and which rule says so.
+[[nodiscard]] std::pair<config::Reads, std::string> reads_of(const policy::Rules& rules,
+                                                             const ReadsSources& sources,
+                                                             policy::ClassId id);
+
+// What a read of these keys would get while upstream is away; empty for what is no read.
+[[nodiscard]] std::string away_line(const policy::Rules& rules,
+                                    const ReadsSources& sources,
+                                    const ExplainedRequest& request);
 
 // Where reads of these keys go, and which rule says so; one line without its end.
 [[nodiscard]] std::string explain_reads(const policy::Rules& rules,

@@ -148,6 +148,8 @@ struct LeaseWait {
   bool in_use = false;
   bool in_flight = false;  // upstream is asked again
   bool ask_again = false;  // woken while it was
+  bool for_room = false;  // nobody fills the key, but no more nils may be given: see cache::MissCap
+  bool granted = false;   // and it has the lease meanwhile
 };
 
 // The reads of one worker that wait for leases. Ids are never 0.

@@ -21,6 +21,7 @@ enum class RouteReason : std::uint8_t {
   AnyReplica,  // no ready replica in the zone
   NearestNode,
   PrimaryFallback,  // no replica is ready
+  PrimaryAway,      // a replica serves what is the primary's: `on_error: stale`
   NoNode            // nothing can serve it
 };
 

@@ -165,6 +165,7 @@ TEST_CASE("examples: a class that says all defaults is one that says nothing", "
   product.cache.value().refresh_ahead = 0;
   product.cache->stale_while_revalidate = {};
   product.cache->stale_if_error = {};
+  product.miss.value().concurrent = 0;
   const auto plain = load_policy("classes: [{ name: a, keys: [a], tier: application }]").policy;
   REQUIRE(plain);
   CHECK(product.cache == plain->classes.at(0).cache);

@@ -53,9 +53,7 @@ TEST_CASE("policy_loader: the design's example loads as it reads", "[config]") {
   const auto result = load_policy(kDesign);
   CHECK(texts(result.errors) == Texts{});
   CHECK(texts(result.warnings) ==
-        Texts{"f:15:15: classes[0].on_error: is not acted on in this version: while upstream is "
-              "away reads get an error, or what `cache.stale_if_error` allows",
-              "f:23:5: limits[1]: without `burst` two requests at once are one too many, also in a "
+        Texts{"f:23:5: limits[1]: without `burst` two requests at once are one too many, also in a "
               "pipeline; write how many more may come at once, or burst: 0 if that is meant"});
   REQUIRE(result.policy);
   const auto& classes = result.policy->classes;
@@ -178,6 +176,35 @@ TEST_CASE("policy_loader: a tier brings what the class does not say, in any orde
   CHECK_FALSE(only_class("tier: session").reads);
 }
 
+TEST_CASE("policy_loader: how many misses of a class may be under way at a time", "[config]") {
+  CHECK(only_class("miss: {}").miss->concurrent == 0);
+  CHECK(only_class("miss: { concurrent: 200 }").miss->concurrent == 200);
+  CHECK(only_class("miss: { concurrent: 200 }").miss->lease == Milliseconds(2000));
+  const auto told = [](const std::string& rest) {
+    return !load_policy("classes: [ { name: a, keys: [\"a:*\"], miss: { concurrent: 2 }" + rest +
+                        " } ]")
+                .warnings.empty();
+  };
+  CHECK(told(""));
+  CHECK_FALSE(told(", cache: {}"));
+  CHECK_FALSE(told(", on_error: miss"));
+}
+
+TEST_CASE("policy_loader: on_error: stale that changes nothing is told", "[config]") {
+  const auto warnings_of = [](const std::string& rest) {
+    return texts(
+        load_policy("classes: [ { name: a, keys: [\"a:*\"], on_error: stale" + rest + " } ]")
+            .warnings);
+  };
+  CHECK(warnings_of("").empty());
+  CHECK(warnings_of(", reads: primary").empty());
+  CHECK(warnings_of(", reads: nearest, cache: { stale_if_error: 1m }").empty());
+  const auto told = warnings_of(", reads: nearest, cache: {}");
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("classes[0].on_error: stale has no effect: reads go to replicas anyway") !=
+        std::string::npos);
+}
+
 TEST_CASE("policy_loader: the default of on_error spares tiers that forbid it", "[config]") {
   const auto result = load_policy(R"(
 defaults: { on_error: miss }
@@ -293,9 +320,7 @@ TEST_CASE("policy_loader: what has no effect is warned of", "[config]") {
   CHECK(class_warnings("cache: { ttl: 1s, negative: 1s }").empty());
   CHECK(without_place(class_warnings("cache: { mode: off, stale_if_error: 1s }").at(0)) ==
         "classes[0].cache.stale_if_error: has no effect: the cache of this class is off");
-  CHECK(without_place(class_warnings("cache: { ttl: 1s }, on_error: stale").at(0)) ==
-        "classes[0].on_error: is not acted on in this version: while upstream is away reads get "
-        "an error, or what `cache.stale_if_error` allows");
+  CHECK(class_warnings("cache: { ttl: 1s }, on_error: miss").empty());
   CHECK(without_place(class_warnings("miss: { lease: 1s, wait: 2s }").at(0)) ==
         "classes[0].miss: wait (2s) is longer than lease (1s)");
 }

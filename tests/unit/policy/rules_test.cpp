@@ -92,9 +92,23 @@ TEST_CASE("rules: the lowest mode counts", "[policy]") {
   CHECK(rules->any_shadow == (expected == RuleMode::Observe));
   CHECK(made.reads.has_value() == acts);
   CHECK(made.miss.has_value() == acts);
-  CHECK(made.on_error == (acts ? OnError::Miss : OnError::Fail));
+  const bool is_off = std::min(policy.mode, class_mode) == RuleMode::Off;
+  CHECK(made.on_error == (is_off ? OnError::Fail : OnError::Miss));  // else it counts
   CHECK(rules->policy.reads.has_value() == (policy.mode == RuleMode::Enforce));
   CHECK(rules->any_reads == (policy.mode == RuleMode::Enforce));
+}
+
+TEST_CASE("rules: only a class that acts is read from replicas in the primary's place",
+          "[policy]") {
+  Policy policy;
+  policy.classes = {cached("a", {"a:*"})};
+  policy.classes[0].on_error = OnError::Stale;
+  policy.classes[0].mode = GENERATE(RuleMode::Observe, RuleMode::Enforce);
+  const auto rules = compile(policy);
+  const bool acts = policy.classes[0].mode == RuleMode::Enforce;
+  CHECK(serves_stale(rules->at(0)) == acts);
+  CHECK(rules->any_stale == acts);
+  CHECK(rules->any_reads == acts);
 }
 
 TEST_CASE("tracking_plan: prefixes cover, and none begins another", "[policy]") {
