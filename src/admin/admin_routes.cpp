@@ -136,6 +136,44 @@ std::vector<Route> near_cache_routes(const std::shared_ptr<const AdminSources>& 
   };
 }
 
+// The form is the body, or else the query.
+void begin_fault(const AdminSources& sources, const Request& request, const Answer& answer) {
+  sources.begin_fault(request.body.empty() ? request.query : request.body,
+                      [answer](const ActionAnswer& said) {
+                        answer(text_response(said.good ? 200 : 400, said.text));
+                      });
+}
+
+void clear_faults(const AdminSources& sources, const Answer& answer) {
+  sources.clear_faults([answer](std::size_t ended) {
+    answer(text_response(200, "ended " + std::to_string(ended)));
+  });
+}
+
+std::vector<Route> fault_routes(const std::shared_ptr<const AdminSources>& all) {
+  if (!all->begin_fault) {
+    return {};
+  }
+  const LateHandler clear = [all](const Request&, const Answer& answer) {
+    clear_faults(*all, answer);
+  };
+  return {
+      {"GET",
+       "/faults",
+       [all](const Request&) {
+         return json_response(faults_json(all->snapshot().faults));
+       }},
+      {"POST",
+       "/faults",
+       {},
+       [all](const Request& r, const Answer& answer) {
+         begin_fault(*all, r, answer);
+       }},
+      {"DELETE", "/faults", {}, clear},
+      {"POST", "/faults/clear", {}, clear},
+  };
+}
+
 }  // namespace
 
 RouteTable admin_routes(AdminSources sources) {
@@ -186,8 +224,9 @@ RouteTable admin_routes(AdminSources sources) {
          return set_log_level(*all, r);
        }},
   };
-  auto more = near_cache_routes(all);
-  std::move(more.begin(), more.end(), std::back_inserter(table.routes));
+  for (auto& more : {near_cache_routes(all), fault_routes(all)}) {
+    table.routes.insert(table.routes.end(), more.begin(), more.end());
+  }
   return table;
 }
 

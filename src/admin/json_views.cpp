@@ -170,6 +170,19 @@ void write_near_cache(JsonWriter& json, const metrics::Snapshot& now) {
   json.end_object().end_object();
 }
 
+// What `on_error` and `miss.concurrent` of the classes did.
+void write_away(JsonWriter& json, const std::vector<metrics::AwayTotals>& classes) {
+  json.key("away").begin_object();
+  for (const auto& each : classes) {
+    json.key(each.name).begin_object();
+    write_counts<metrics::AwayAnswer>(json, "answers", each.answers);
+    write_counts<metrics::AwayAnswer>(json, "observed", each.observed);
+    json.field("miss_waits", each.miss_waits).field("miss_over_cap", each.miss_over_cap);
+    json.end_object();
+  }
+  json.end_object();
+}
+
 }  // namespace
 
 std::string topology_json(const metrics::Snapshot& snapshot) {
@@ -209,6 +222,7 @@ std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness) {
   write_sessions(json, snapshot);
   write_requests(json, snapshot.totals);
   write_near_cache(json, snapshot);
+  write_away(json, snapshot.totals.away);
   json.key("nodes").begin_object();
   for (std::size_t i = 0; i < snapshot.nodes.size(); ++i) {
     json.key(snapshot.nodes[i].name).begin_object();
@@ -216,6 +230,21 @@ std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness) {
     json.end_object();
   }
   json.end_object().end_object();
+  return json.take();
+}
+
+std::string faults_json(const std::vector<metrics::FaultState>& faults) {
+  JsonWriter json;
+  json.begin_array();
+  for (const auto& fault : faults) {
+    json.begin_object();
+    json.field("id", fault.id)
+        .field("rule", fault.rule)
+        .field("hits", fault.hits)
+        .field("seconds_left", fault.seconds_left);
+    json.end_object();
+  }
+  json.end_array();
   return json.take();
 }
 

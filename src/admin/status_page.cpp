@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 namespace pannier::admin {
@@ -239,6 +240,22 @@ std::string near_cache(const Snapshot& now) {
   return out + "</table></section>\n";
 }
 
+std::string rehearsals(const std::vector<metrics::FaultState>& faults) {
+  if (faults.empty()) {
+    return "";
+  }
+  std::string out =
+      "<section><h2 class=bad>A rehearsal is on: requests fail on purpose</h2><table>"
+      "<tr><th>rule<th class=n>requests<th class=n>ends in</tr>\n";
+  for (const auto& fault : faults) {
+    out += fmt::format("<tr><td>{}</td><td class=n>{}</td><td class=n>{}</td></tr>\n",
+                       escaped(fault.rule),
+                       grouped(fault.hits),
+                       human_seconds(fault.seconds_left));
+  }
+  return out + "</table></section>\n";
+}
+
 std::string policy(const metrics::PolicyState& policy) {
   if (policy.generation == 0) {
     return "";
@@ -318,6 +335,11 @@ std::string details(const Snapshot& now) {
     out += fmt::format("<tr><td class=soft>{}</td><td class=wide>{}</td></tr>\n", what, text);
   };
   row("Refusals", reasons<metrics::Refusal>(totals.refusals));
+  decltype(metrics::AwayTotals::answers) away{};
+  for (const auto& each : totals.away) {
+    std::ranges::transform(away, each.answers, away.begin(), std::plus());
+  }
+  row("While upstream was away", reasons<metrics::AwayAnswer>(away));
   row("Sessions ended", reasons<metrics::CloseReason>(totals.sessions_closed));
   row("Reads",
       fmt::format("{} in the own zone, {} in another, {} kept on the primary",
@@ -342,6 +364,7 @@ std::string details(const Snapshot& now) {
 std::string status_page(const Snapshot& snapshot, const AdminSources& sources) {
   std::string out(kHead);
   out += header(snapshot, sources.readiness());
+  out += rehearsals(snapshot.faults);
   out += tiles(snapshot);
   out += nodes(snapshot);
   out += near_cache(snapshot);

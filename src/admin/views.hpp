@@ -12,6 +12,7 @@ namespace pannier::admin {
 [[nodiscard]] std::string topology_json(const metrics::Snapshot& snapshot);
 [[nodiscard]] std::string stats_json(const metrics::Snapshot& snapshot, Readiness readiness);
 [[nodiscard]] std::string hot_keys_json(const std::vector<HotKeyView>& keys);
+[[nodiscard]] std::string faults_json(const std::vector<metrics::FaultState>& faults);
 // One page without scripts or anything to load.
 [[nodiscard]] std::string status_page(const metrics::Snapshot& snapshot,
                                       const AdminSources& sources);

@@ -11,10 +11,12 @@
 #include "pannier/net/zone_finder.hpp"
 #include "pannier/proxy/cache_actions.hpp"
 #include "pannier/proxy/context.hpp"
+#include "pannier/proxy/fault_actions.hpp"
 #include "pannier/proxy/near_cache_state.hpp"
 #include "pannier/proxy/worker.hpp"
 #include "pannier/upstream/prober.hpp"
 
+#include "fault_sources.hpp"
 #include "loop_check.hpp"
 #include "open_files.hpp"
 #include "policy_watcher.hpp"
@@ -119,6 +121,7 @@ struct Application::Impl {
     registry.set_near_cache_source([this](std::size_t classes) {
       return proxy::near_cache_state(shared, classes, base::Clock::now());
     });
+    registry.set_faults_source([this] { return proxy::fault_states(shared, base::Clock::now()); });
     registry.set_rules_source(
         [this] { return proxy::rules_state(shared.rule_state, base::Clock::now()); });
   }
@@ -289,6 +292,7 @@ struct Application::Impl {
                               const std::function<void(std::vector<admin::HotKeyView>)>& done) {
       collect_hot_keys(0, most, {}, done);
     };
+    add_fault_sources(sources, shared, [this](auto answer) { boost::asio::post(io, answer); });
     return sources;
   }
 

@@ -197,6 +197,9 @@ constexpr std::array kKeys{
     Key{"slowlog.max_entries", Type::Count, "128", "the newest ones are kept",
         [](D d, R r) { assign(d.config.slowlog.max_entries, r); }, 0, 10'000},
 
+    Key{"fault_injection", Type::Flag, "false", "the admin port may make requests fail on purpose",
+        [](D d, R r) { assign(d.config.fault_injection, r); }},
+
     Key{"log", Type::Section, "", "on the standard error output", [](D, R) {}},
     Key{"log.level", Type::Choice, "info", "from here on",
         [](D d, R r) { assign(d.config.log.level, r); }, 0, 0, "debug|info|warn|error|off"},

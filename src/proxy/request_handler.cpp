@@ -6,6 +6,7 @@
 
 #include "away_answers.hpp"
 #include "cached_reads.hpp"
+#include "fault_stage.hpp"
 #include "introspection.hpp"
 #include "policy_stage.hpp"
 #include "throttle.hpp"
@@ -267,8 +268,17 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
     return wait(session, Waiting::Lane);
   }
   stop_waiting(context, session);
+  if (context.faults != nullptr) {
+    const FaultStep met = meet_faults(context, session, row, request.arguments, *lane);
+    if (met != FaultStep::Free) {
+      return met == FaultStep::Done ? Step::Done : Step::Wait;
+    }
+  }
   if (row.has(command::kReadOnly)) {
     count_zone(context, route);
+    if (route.reason == route::RouteReason::PrimaryAway) {
+      count_replica_read(context, row, request.arguments);
+    }
   }
   if (row.has(command::kHeavy)) {
     session.heavy_until = context.runtime.now + kHeavyFor;
@@ -276,9 +286,6 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
   Outgoing out;
   out.row = &row;
   out.arguments = request.arguments;
-    if (route.reason == route::RouteReason::PrimaryAway) {
-      count_replica_read(context, row, request.arguments);
-    }
   out.frame = frame_of(context, request);
   out.deadline = deadline_of(row);
   out.is_planned = context.ttl.planned;

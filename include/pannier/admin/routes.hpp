@@ -47,6 +47,12 @@ struct HotKeyView {
   std::uint64_t bytes = 0;  // of replies from memory
 };
 
+// What an action said.
+struct ActionAnswer {
+  bool good = false;
+  std::string text;
+};
+
 struct AdminSources {
   base::Endpoint address;  // as configured: its host is a good Host header
   std::string token;       // empty: none is asked for
@@ -67,13 +73,18 @@ struct AdminSources {
       invalidate;
   // Answers on the control thread, the most used first.
   std::function<void(std::size_t most, std::function<void(std::vector<HotKeyView>)> done)> hot_keys;
+  // Begins a rehearsal of failure; answers on the control thread. Empty: the configuration allows
+  // none, and there are no such routes.
+  std::function<void(std::string form, std::function<void(ActionAnswer)> done)> begin_fault;
+  std::function<void(std::function<void(std::size_t)> done)> clear_faults;  // how many there were
 };
 
 // GET /, /topology, /stats, /config, /hotkeys?count=N; POST /refresh, /drain, /reload (422: the
 // policy's file has faults, the old policy stays), /log-level?level=LEVEL, /bypass?for=PERIOD|off,
-// /invalidate (keys, one per line). A POST needs the header `X-Pannier: 1`, so that no web page can
-// send one. With a token everything needs it; without one the Host header must name this machine (a
-// page that rebinds its DNS name does not).
+// /invalidate (keys, one per line). With `fault_injection: true` GET, POST and DELETE /faults and
+// POST /faults/clear. A POST needs the header `X-Pannier: 1`, so that no web page can send one.
+// With a token everything needs it; without one the Host header must name this machine (a page that
+// rebinds its DNS name does not).
 [[nodiscard]] RouteTable admin_routes(AdminSources sources);
 
 }  // namespace pannier::admin

@@ -137,6 +137,7 @@ struct Config {
   std::string policy;               // a file, as open() wants it; empty: none
   Slowlog slowlog;
   Log log;
+  bool fault_injection = false;  // the admin port may start rehearsals of failure
 };
 
 [[nodiscard]] const char* to_string(Reads reads);

@@ -167,6 +167,16 @@ std::string PannierProcess::post(std::string_view path, std::string_view header)
   return client.read_to_end();
 }
 
+std::string PannierProcess::admin(std::string_view method,
+                                  std::string_view path,
+                                  std::string_view body) const {
+  RawClient client(admin_port_);
+  client.send(std::string(method) + " " + std::string(path) +
+              " HTTP/1.1\r\nHost: localhost\r\nX-Pannier: 1\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + std::string(body));
+  return client.read_to_end();
+}
+
 double PannierProcess::metric(std::string_view sample) const {
   std::istringstream lines(get("/metrics"));
   for (std::string line; std::getline(lines, line);) {

@@ -76,6 +76,11 @@ class PannierProcess {
   [[nodiscard]] std::string post(std::string_view path,
                                  std::string_view header = "X-Pannier: 1") const;
 
+  // Any request to the admin port, its status line first.
+  [[nodiscard]] std::string admin(std::string_view method,
+                                  std::string_view path,
+                                  std::string_view body = {}) const;
+
   // The policy that the options gave.
   [[nodiscard]] std::filesystem::path policy_file() const { return directory_ / "policy.yaml"; }
 

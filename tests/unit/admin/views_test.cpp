@@ -81,6 +81,26 @@ TEST_CASE("views: the policy in force and what is wrong with its file") {
   CHECK(contains(stats_json(snapshot, Readiness::Ready), R"("policy":null)"));
 }
 
+TEST_CASE("views: what reads got while upstream was away, and rehearsals of that") {
+  auto snapshot = sample_snapshot();
+  CHECK_FALSE(contains(status_page(snapshot, page_sources()), "rehearsal"));
+  pannier::metrics::AwayTotals away;
+  away.name = "product";
+  away.answers = {1, 2, 3, 4};
+  away.miss_over_cap = 5;
+  snapshot.totals.away = {away};
+  CHECK(contains(stats_json(snapshot, Readiness::Ready),
+                 R"("away":{"product":{"answers":{"replica":1,"stale":2,"nil":3,"capped":4},)"));
+  snapshot.faults = {{7, "error '<ERR>': any class", 12, 30}};
+  CHECK(faults_json({}) == "[]\n");
+  CHECK(faults_json(snapshot.faults) ==
+        "[{\"id\":7,\"rule\":\"error '<ERR>': any class\",\"hits\":12,\"seconds_left\":30}]\n");
+  const auto page = status_page(snapshot, page_sources());
+  CHECK(contains(page, "A rehearsal is on"));
+  CHECK(contains(page, "&lt;ERR&gt;"));
+  CHECK(contains(page, "replica 1, stale 2, nil 3, capped 4"));
+}
+
 TEST_CASE("views: hot keys are shown as they come") {
   CHECK(hot_keys_json({}) == "[]\n");
   CHECK(hot_keys_json({{"#0123", 12.5, 100, 3, 4096}, {"a\"b", 0, 1, 0, 0}}) ==
