@@ -3,7 +3,6 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -23,33 +22,36 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 // The number of a "*3\r\n" or "$3\r\n" at `at`, which moves behind it; -1: not there yet.
-long read_number(std::string_view bytes, std::size_t& at) {
-  const std::size_t end = bytes.find('\n', at);
-  if (end == std::string_view::npos) {
+long read_number(const char*& at, const char* end) {
+  long number = 0;
+  if (at == end) {
     return -1;
   }
-  long number = 0;
-  std::from_chars(bytes.data() + at + 1, bytes.data() + end, number);
-  at = end + 1;
-  return number;
+  for (const char* digit = at + 1; digit < end; ++digit) {
+    if (*digit == '\r') {
+      at = digit + 2;
+      return at <= end ? number : -1;
+    }
+    number = number * 10 + (*digit - '0');
+  }
+  return -1;
 }
 
-// The size of the request that `bytes` begin with, 0: not whole yet. `is_get` by its first letter.
-std::size_t request_size(std::string_view bytes, bool& is_get) {
-  std::size_t at = 0;
-  const long words = read_number(bytes, at);
+// The end of the request that begins at `at`, null: not whole yet. `is_get` by its first letter.
+const char* request_end(const char* at, const char* end, bool& is_get) {
+  const long words = read_number(at, end);
   if (words < 0) {
-    return 0;
+    return nullptr;
   }
   for (long i = 0; i < words; ++i) {
-    const long size = at < bytes.size() ? read_number(bytes, at) : -1;
-    if (size < 0 || at + static_cast<std::size_t>(size) + 2 > bytes.size()) {
-      return 0;
+    const long size = read_number(at, end);
+    if (size < 0 || end - at < size + 2) {
+      return nullptr;
     }
     if (i == 0) {
-      is_get = bytes[at] == 'G' || bytes[at] == 'g';
+      is_get = *at == 'G' || *at == 'g';
     }
-    at += static_cast<std::size_t>(size) + 2;
+    at += size + 2;
   }
   return at;
 }
@@ -74,17 +76,18 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   void answer() {
-    std::string_view left(input_.data(), used_);
+    const char* at = input_.data();
+    const char* const end = at + used_;
     bool is_get = false;
-    while (const std::size_t size = request_size(left, is_get)) {
+    while (const char* next = request_end(at, end, is_get)) {
       output_ += is_get ? std::string_view(reply_) : std::string_view("+OK\r\n");
-      left.remove_prefix(size);
+      at = next;
     }
-    if (used_ == input_.size() && left.size() == used_) {
+    if (at == input_.data() && used_ == input_.size()) {
       return;  // a request larger than the buffer: not what this is for
     }
-    std::memmove(input_.data(), left.data(), left.size());
-    used_ = left.size();
+    used_ = static_cast<std::size_t>(end - at);
+    std::memmove(input_.data(), at, used_);
     output_.empty() ? read() : write();
   }
 

@@ -21,10 +21,10 @@ from targets import Bench
 
 # seconds: measured, of one run; micro: of one part.
 MODES = {
-    "default": {"rounds": 5, "seconds": 0.55, "requests": 20_000, "starts": 5, "idle": 5,
+    "default": {"rounds": 5, "seconds": 0.4, "requests": 20_000, "starts": 5, "idle": 5,
                 "connections": 1000, "micro": 0.2},
-    "quick": {"rounds": 3, "seconds": 0.3, "requests": 8_000, "starts": 3, "idle": 1.5,
-              "connections": 1000, "micro": 0.05},
+    "quick": {"rounds": 3, "seconds": 0.2, "requests": 8_000, "starts": 3, "idle": 1.5,
+              "connections": 1000, "micro": 0.03},
     "cell": {"rounds": 5, "seconds": 1.0},
 }
 
@@ -77,7 +77,8 @@ def measure_all(bench, options, settings, results):
         return
     extras = {
         "system_calls": lambda: counts.count_system_calls(bench, requests=settings["requests"]),
-        "instructions": lambda: counts.count_instructions(bench, requests=settings["requests"]),
+        "instructions": lambda: counts.count_instructions(
+            bench, mode=results["mode"], requests=settings["requests"]),
         "footprint": lambda: footprint.measure_footprint(
             bench, Cell("hold", (), connections=settings["connections"]),
             idle_seconds=settings["idle"], starts=settings["starts"]),
@@ -98,7 +99,7 @@ def run(options, folder):
     begin = time.monotonic()
     with footprint.temporary_folder() as scratch:
         bench = Bench(options.root, options.build, scratch,
-                      Ports(options.first_port, options.last_port))
+                      Ports(options.first_port, options.last_port), folder)
         try:
             measure_all(bench, options, MODES[mode], results)
         finally:

@@ -22,10 +22,13 @@ class Cell:
     layout: str = "A"
     workers: int = 1
     mget_keys: int = 10
+    key_count: int = 0   # 0: as many as the value's size suggests
     quick: bool = False  # also measured by --quick
 
     @property
     def keys(self):
+        if self.key_count:
+            return self.key_count
         return 10_000 if self.workload == "shop" else KEYS[self.value]
 
     @property

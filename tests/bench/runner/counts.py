@@ -1,19 +1,21 @@
 """System calls and user instructions per request, in short runs of their own: counting slows."""
 
-import glob
 import os
 import re
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 
+import profile_of
 import targets
 from cells import Cell
 from machine import BenchError, Process, has, processors
 from measure import load_arguments, measure, note, on_load_cpu, prepare
 
 COUNTED = ("redis", "nutcracker", "haproxy", "pannier", "pannier shop", "pannier hits")
-POLICIES = (None, "shop", "hits", "classes-10", "classes-200")
+POLICIES = {"default": (None, "shop", "hits", "classes-10", "classes-200"),
+            "quick": (None, "shop")}
 
 
 def cells_of(names):
@@ -29,7 +31,7 @@ def count_system_calls(bench, *, requests):
             running = prepare(bench, cell, name)
             try:
                 told = measure(bench, cell, running, 0.1,
-                               ["--events", "--requests", str(requests * cell.pipeline // 4 or 1)])
+                               ["--events", "--requests", str(of_cell(requests, cell))])
                 if told["system_calls"] is None:
                     counts["means"] = "strace -c -f"
                     told["system_calls"] = strace_calls(bench, cell, running, requests)
@@ -60,7 +62,11 @@ def strace_calls(bench, cell, running, requests):
     return None
 
 
-def count_instructions(bench, *, requests):
+def of_cell(requests, cell):
+    return requests * (1 if cell.pipeline == 1 else 4)
+
+
+def count_instructions(bench, *, mode, requests):
     """User instructions of Pannier per request by callgrind, which is exact and needs no rights.
 
     Counted is the whole process from the first request of a warm session to the last reply.
@@ -70,11 +76,11 @@ def count_instructions(bench, *, requests):
     counts = {"means": "valgrind --tool=callgrind", "cells": {}}
     for cell in cells_of(()):
         figures = counts["cells"].setdefault(cell.name, {})
-        for policy in POLICIES:
+        for policy in POLICIES[mode]:
             name = "pannier" if policy is None else f"pannier {policy}"
             note(f"  {cell.name}: {name} in callgrind")
             try:
-                figures[name] = callgrind(bench, cell, policy, requests * cell.pipeline // 4 or 1)
+                figures[name] = callgrind(bench, cell, policy, of_cell(requests, cell))
             except (BenchError, OSError, subprocess.SubprocessError) as error:
                 note(f"    failed: {error}")
     return counts
@@ -83,7 +89,9 @@ def count_instructions(bench, *, requests):
 def callgrind(bench, cell, policy, requests):
     port = bench.ports.take()
     path = policy and targets.policy_path(bench, policy)
-    config = targets.pannier_config(bench, port, policy=path, timeouts=targets.PATIENT)
+    # Everything takes fifty times as long there: neither is every request slow, nor do probes by
+    # the clock count for so few requests.
+    config = targets.pannier_config(bench, port, policy=path, probe="5s", slow="10m")
     folder = os.path.join(bench.folder, f"callgrind-{port}")
     os.mkdir(folder)
     process = Process(f"callgrind-{port}", [
@@ -91,17 +99,20 @@ def callgrind(bench, cell, policy, requests):
         bench.pannier, "serve", "-c", config], bench.folder, {processors()[0]})
     try:
         process.wait_for_reply(port, seconds=60)
-        small = Cell(cell.name, (), pipeline=cell.pipeline, connections=20)
-        extra = ["--hold", "--requests", str(requests), "--warm-up", "0.5"]
-        if policy == "hits":
-            # A cache of a thousand keys is warm within the warm-up and long before it is counted.
-            extra += ["--keys", "1000", "--sweep"]
-        counted_load(load_arguments(bench, small, port, extra), process.pid)
+        # So few keys are all in the near cache when the warm-up is over.
+        small = replace(cell, connections=20, key_count=1000)
+        counted_load(load_arguments(bench, small, port, [
+            "--hold", "--requests", requests, "--warm-up", 1]), process.pid)
     finally:
         process.stop()
-    total = sum(summary_of(file) for file in glob.glob(f"{folder}/out*"))
+    written = f"{folder}/out.1"
+    total = summary_of(written)
+    functions = profile_of.by_function(written, requests)
+    if bench.output:
+        shutil.copy(written, os.path.join(bench.output,
+                                          f"callgrind-{policy or 'none'}-p{cell.pipeline}.out"))
     shutil.rmtree(folder)
-    return total / requests
+    return {"total": total / requests, "functions": functions}
 
 
 def counted_load(arguments, pid):
@@ -111,12 +122,12 @@ def counted_load(arguments, pid):
         try:
             if load.stdout.readline().strip() != "ready":
                 raise BenchError("the load does not get ready")
-            instrument(pid, "on")
+            control(pid, "--instr=on")
             load.stdin.write("go\n")
             load.stdin.flush()
             if not load.stdout.readline():
                 raise BenchError("the load ends without a result")
-            instrument(pid, "off")
+            control(pid, "--dump")  # switching it off would forget what was counted
             load.stdin.write("end\n")
             load.stdin.flush()
             load.wait(30)
@@ -125,8 +136,8 @@ def counted_load(arguments, pid):
                 load.kill()
 
 
-def instrument(pid, state):
-    subprocess.run(["callgrind_control", f"--instr={state}", str(pid)], check=True, timeout=60,
+def control(pid, action):
+    subprocess.run(["callgrind_control", action, str(pid)], check=True, timeout=60,
                    capture_output=True)
 
 
@@ -135,4 +146,4 @@ def summary_of(path):
         for line in file:
             if line.startswith(("summary:", "totals:")):
                 return int(line.split()[1])
-    return 0
+    raise BenchError(f"callgrind told no sum in {os.path.basename(path)}")

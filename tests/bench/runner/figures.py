@@ -50,7 +50,12 @@ class Figures:
         counted = (self.results.get("system_calls") or {"cells": {}})["cells"]
         hardware = counted.get(cell, {}).get(target, {}).get("instructions")
         callgrind = (self.results.get("instructions") or {"cells": {}})["cells"]
-        return hardware or callgrind.get(cell, {}).get(target)
+        return hardware or callgrind.get(cell, {}).get(target, {}).get("total")
+
+    def functions(self, cell, target):
+        """Instructions per request by function, with all that it calls."""
+        callgrind = (self.results.get("instructions") or {"cells": {}})["cells"]
+        return callgrind.get(cell, {}).get(target, {}).get("functions", {})
 
 
 def divided(a, b):

@@ -28,16 +28,17 @@ def pin(pid, cpus):
 
 
 class Ports:
-    """Hands out ports of loopback that are free, each once."""
+    """Hands out ports of loopback that are free, round and round."""
 
     def __init__(self, first=None, last=None):
-        self._next = first or 20000 + os.getpid() % 80 * 100
+        self._first = first or 20000 + os.getpid() % 80 * 100
         self._last = last or 32000
+        self._next = self._first
 
     def take(self):
-        while self._next < self._last:
+        for _ in range(self._first, self._last + 1):
             port = self._next
-            self._next += 1
+            self._next = self._first if port == self._last else port + 1
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

@@ -9,11 +9,11 @@ from figures import Figures, divided
 
 
 def number(value, digits=3):
+    """With about so many digits, and never fewer before the point than there are."""
     if value is None:
         return "–"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.{digits - 1 if value >= 10 else digits}g}" if value >= 10 else f"{value:.2f}"
+    before = len(str(int(abs(value))))
+    return f"{value:,.{max(0, digits - before)}f}"
 
 
 def table(head, rows):
@@ -47,6 +47,8 @@ def _bars(figures):
     yield ""
     rows = []
     for bar in judge(figures):
+        if bar.measured is None and figures.results["mode"] == "cell":
+            continue
         sign = ">=" if bar.at_least else "<="
         digits = 4 if bar.exact else 3
         rows.append((bar.what, number(bar.measured, digits) + bar.unit if bar.measured is not None
@@ -110,7 +112,26 @@ def _counts(figures):
     yield from table(("target", "system calls P=1", "P=16", "instructions P=1", "P=16"), rows)
 
 
+def _profile(figures):
+    cell = "count-p16"
+    plain, shop = (figures.functions(cell, name) for name in ("pannier", "pannier shop"))
+    if not plain:
+        return
+    yield "User instructions per request, P=16, by function with all that it calls:"
+    yield ""
+    rows = sorted(plain.items(), key=lambda item: -item[1])[:25]
+    yield from table(("pass-through", ""), [(f"`{name}`", number(count)) for name, count in rows])
+    if not shop:
+        return
+    more = {name: count - plain.get(name, 0) for name, count in shop.items()}
+    rows = sorted(more.items(), key=lambda item: -item[1])[:20]
+    yield from table(("the shop policy adds", ""),
+                     [(f"`{name}`", number(count)) for name, count in rows if count > 0])
+
+
 def _scaling(figures):
+    if figures.results["mode"] == "cell":
+        return
     rows = []
     for target in ("redis", "nutcracker", "haproxy", "pannier", "pannier hits"):
         small = figures.median("get-p1", target)
@@ -192,7 +213,8 @@ def write(results, folder):
     figures = Figures(results)
     drawn = plots.draw(figures, folder)
     lines = [*_head(results), *_bars(figures), *_scaling(figures), *_cells(figures),
-             *_counts(figures), *_footprint(results), *_micro(results), *_cross_check(figures)]
+             *_counts(figures), *_profile(figures),
+             *_footprint(results), *_micro(results), *_cross_check(figures)]
     if drawn:
         lines += ["## Plots", ""] + [f"![{name}]({name})" for name in drawn]
     path = os.path.join(folder, "results.md")
