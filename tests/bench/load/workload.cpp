@@ -9,7 +9,7 @@
 namespace pannier::bench {
 namespace {
 
-constexpr std::size_t kFillBytes = 32 << 10;   // about so much per batch of fill and sweep
+constexpr std::size_t kFillBytes = 32 << 10;    // about so much per batch of fill and sweep
 constexpr std::size_t kRequestsMade = 131'072;  // beforehand, over all batches
 constexpr std::size_t kBytesMade = 64 << 20;    // at most
 
