@@ -84,6 +84,9 @@ void let_run(std::chrono::milliseconds time);
 // What holds of classes that allow replicas where another ready node exists: no read has failed,
 // and their p99 is below timeouts.read (with slack; printed).
 void check_reads(const LoadReport& report, const std::string& event);
+// The same where the primary is silent: reads behind an unanswered write of their session keep to
+// the primary (behaviour 1.3), and may be told that it does not answer.
+void check_reads_apart(const LoadReport& report, const std::string& event);
 
 // Waits until nothing fails any more, compares the data with the primary's, stops the load, and
 // asserts what holds in every scenario: no violation, no client connection lost.
