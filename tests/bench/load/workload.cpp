@@ -68,6 +68,7 @@ Workload::Workload(const Options& options)
   if (key(options_.prefix, 0).size() + 2 > options_.value) {
     throw std::invalid_argument("--value is too small to hold the key");
   }
+  named_ = key(bulk_prefix(), 0).size() + 1;
   mget_head_ = keep("*" + std::to_string(options.mget_keys) + "\r\n");
   make_expected();
   order_.resize(options_.keys);
@@ -91,8 +92,7 @@ void Workload::make_expected() {
   expected_.resize(options_.keys);
   for (std::size_t number = 0; number < options_.keys; ++number) {
     Expected& expected = expected_[number];
-    const std::string name =
-        key(options_.kind == Kind::Shop ? "session:" : options_.prefix, number);
+    const std::string name = key(bulk_prefix(), number);
     std::string head = "$" + std::to_string(options_.value) + "\r\n";
     if (!options_.any_value) {
       head += name + ":";
@@ -138,8 +138,7 @@ void Workload::add_bulk(Batch& batch, std::size_t number) const {
     batch.parts.push_back({head, options_.value, false, true});
     return;
   }
-  const std::size_t of_value = head.size() - head.find('\n') - 1;
-  batch.parts.push_back({head, options_.value - of_value, false, false});
+  batch.parts.push_back({head, options_.value - named_, false, false});
 }
 
 void Workload::add_get(Batch& batch, std::size_t number) const {

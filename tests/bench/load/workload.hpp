@@ -61,6 +61,11 @@ class Workload {
   };
 
   void make_expected();
+
+  std::string_view bulk_prefix() const {
+    return options_.kind == Kind::Shop ? std::string_view("session:") : options_.prefix;
+  }
+
   std::string_view keep(std::string text);
 
   std::size_t value_padding(std::string_view key) const { return options_.value - key.size() - 1; }
@@ -81,6 +86,7 @@ class Workload {
   std::string padding_;
   std::deque<std::string> heads_;  // never moves what it holds
   std::string_view mget_head_;
+  std::size_t named_ = 0;  // bytes of a value that name its key
   std::vector<Expected> expected_;
   std::vector<std::uint32_t> order_;
   std::vector<Batch> batches_;

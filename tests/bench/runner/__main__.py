@@ -24,7 +24,7 @@ MODES = {
     "default": {"rounds": 5, "seconds": 0.4, "requests": 20_000, "starts": 5, "idle": 5,
                 "connections": 1000, "micro": 0.2},
     "quick": {"rounds": 3, "seconds": 0.2, "requests": 8_000, "starts": 3, "idle": 1.5,
-              "connections": 1000, "micro": 0.03},
+              "connections": 1000, "micro": 0.1},
     "cell": {"rounds": 5, "seconds": 1.0},
 }
 

@@ -113,6 +113,7 @@ def _scaling(figures):
               figures.ratio("classes-p16", "pannier classes-200", "pannier classes-10"), 1.15)
     yield Bar("near cache, lookups by two threads against one", two_threads(figures), 1.7,
               at_least=True)
+    yield Bar("the same, per processor time", per_processor(figures), 1.7, at_least=True)
     per_key = divided(figures.median("mget-100", "pannier"), figures.median("mget-10", "pannier"))
     yield Bar("linear in keys: MGET of 100 costs so many times MGET of 10", per_key, 10)
 
@@ -126,6 +127,14 @@ def two_threads(figures):
     speed = {each["threads"]: each["items_per_second"] for name, each in micro.items()
              if "/lookup_batch/" in name}
     return divided(speed.get(2), speed.get(1))
+
+
+def per_processor(figures):
+    """For a machine that does something else too: twice the time of one by the time of two."""
+    micro = figures.results.get("micro") or {}
+    time = {each["threads"]: each["cpu_time"] for name, each in micro.items()
+            if "/lookup_batch/" in name}
+    return divided(2 * time[1], time[2]) if {1, 2} <= set(time) else None
 
 
 def judge(figures):
