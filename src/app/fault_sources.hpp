@@ -7,10 +7,10 @@
 
 namespace pannier::app {
 
-// The admin port's actions on rehearsals of failure, where the configuration allows them. `answer`
+// The admin port's actions on rehearsals of failure, where the configuration allows them. `deliver`
 // runs what it is given on the control thread. `shared` outlives the sources.
 void add_fault_sources(admin::AdminSources& sources,
                        proxy::Shared& shared,
-                       const std::function<void(std::function<void()>)>& answer);
+                       const std::function<void(std::function<void()>)>& deliver);
 
 }  // namespace pannier::app

@@ -278,17 +278,18 @@ bool answer_away(Context& context,
   return answer.has_value();
 }
 
-bool answer_away(Context& context, const CachedRead& read, const Asker& asker) {
-  const Session* session = context.sessions.find(asker.session);
-  if (session == nullptr) {
-    return false;
-  }
-  const Answer answer =
-      find_away_answer(context, {*read.row, read.arguments, read.version, session, &read});
+bool answer_away(Context& context, const AwayRead& read, const Asker& asker) {
+  const Answer answer = find_away_answer(context, read);
   if (answer) {
     answer_asker(context, asker, *answer);
   }
   return answer.has_value();
+}
+
+bool answer_away(Context& context, const CachedRead& read, const Asker& asker) {
+  const Session* session = context.sessions.find(asker.session);
+  const AwayRead away{*read.row, read.arguments, read.version, session, &read};
+  return session != nullptr && answer_away(context, away, asker);
 }
 
 bool may_be_synthetic_nil(const CommandSpec& row) {

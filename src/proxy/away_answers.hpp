@@ -47,7 +47,9 @@ struct AwayRead {
                                Session& session,
                                const command::CommandSpec& row,
                                std::span<const std::string_view> arguments);
-// One who asked for a flight. True: it was answered, in its place.
+// One whose place is open. True: it was answered.
+[[nodiscard]] bool answer_away(Context& context, const AwayRead& read, const Asker& asker);
+// The same of one who asked for a flight.
 [[nodiscard]] bool answer_away(Context& context, const CachedRead& read, const Asker& asker);
 
 // Whether `on_error: miss` may say "no such key" to it.

@@ -74,12 +74,12 @@ void time_out(Context& context, const Dropped& dropped) {
   CachedRead cached;
   const bool is_cached = dropped.row.has(command::kReadOnly) && arguments.size() > 1 &&
                          identify_read(context, *session, dropped.row, arguments, cached);
-  const auto answer = find_away_answer(
+  const bool answered = answer_away(
       context,
-      {dropped.row, arguments, session->state.version, session, is_cached ? &cached : nullptr});
+      {dropped.row, arguments, session->state.version, session, is_cached ? &cached : nullptr},
+      dropped.asker);
   context.matched = {};  // its key is about to go
-  if (answer) {
-    answer_asker(context, dropped.asker, *answer);
+  if (answered) {
     return;
   }
   metrics.refusals.at(static_cast<std::size_t>(metrics::Refusal::MayHaveRun)).add();

@@ -297,6 +297,28 @@ TEST_CASE("miss cap: a miss waits until one of those at their database has store
   CHECK(rig.pannier.metric("pannier_miss_over_cap_total{class=\"capped\"}") == 0);
 }
 
+TEST_CASE("miss cap: it counts over all workers, and a write on one makes room on another") {
+  const RedisServer server;
+  PannierOptions options = options_of({server.address()});
+  options.rest = "workers: 2";
+  const PannierProcess pannier(options);
+  RawClient a(pannier.port());  // a new session goes to the worker with fewer of them
+  RawClient b(pannier.port());
+  CHECK(a.call({"GET", "capped:1"}) == "$-1\r\n");
+  CHECK(b.call({"GET", "capped:2"}) == "$-1\r\n");
+  for (RawClient* waiting : {&a, &b}) {
+    RawClient& writing = waiting == &a ? b : a;
+    const double waits = pannier.metric("pannier_miss_cap_waits_total{class=\"capped\"}");
+    waiting->ask({"GET", waiting == &a ? "capped:3" : "capped:4"});
+    REQUIRE(wait_until([&] {
+      return pannier.metric("pannier_miss_cap_waits_total{class=\"capped\"}") == waits + 1;
+    }));
+    CHECK(writing.call({"SET", waiting == &a ? "capped:1" : "capped:2", "v"}) == "+OK\r\n");
+    CHECK(waiting->read() == "$-1\r\n");
+  }
+  CHECK(pannier.metric("pannier_miss_over_cap_total{class=\"capped\"}") == 0);
+}
+
 TEST_CASE("miss cap: who waits for room gets the value if somebody stores it meanwhile") {
   Alone rig;
   RawClient a(rig.pannier.port());

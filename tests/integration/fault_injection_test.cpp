@@ -159,6 +159,26 @@ TEST_CASE("faults: close loses the lane that the request took, and a new one is 
   CHECK(wait_until([&] { return rig.client.call({"GET", "price:1"}) == bulk("v"); }));
 }
 
+TEST_CASE("faults: all workers meet a rehearsal, from its answer to that of its end") {
+  const RedisServer server;
+  PannierOptions options = options_of(server);
+  options.rest += "\nworkers: 2";
+  const PannierProcess pannier(options);
+  RawClient a(pannier.port());  // a new session goes to the worker with fewer of them
+  RawClient b(pannier.port());
+  REQUIRE(a.call({"SET", "product:1", "v"}) == "+OK\r\n");
+  REQUIRE(b.call({"GET", "product:1"}) == bulk("v"));
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(pannier.admin("POST", "/faults", "action=error:LOADING+rehearsed&for=60s")
+                .starts_with("HTTP/1.1 200"));
+    REQUIRE(a.call({"GET", "product:1"}) == kRefused);
+    REQUIRE(b.call({"GET", "product:1"}) == kRefused);
+    REQUIRE(pannier.admin("DELETE", "/faults").starts_with("HTTP/1.1 200"));
+    REQUIRE(a.call({"GET", "product:1"}) == bulk("v"));
+    REQUIRE(b.call({"GET", "product:1"}) == bulk("v"));
+  }
+}
+
 TEST_CASE("faults: memory answers on, its misses meet the rehearsal") {
   Rig rig;
   REQUIRE(rig.client.call({"SET", "kept:1", "v"}) == "+OK\r\n");
