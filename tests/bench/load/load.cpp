@@ -13,6 +13,7 @@
 #include <limits>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace pannier::bench {
 namespace {
@@ -29,8 +30,8 @@ constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
-Load::Load(const Options& options, std::string_view padding)
-    : options_(options),
+Load::Load(Options options, std::string_view padding)
+    : options_(std::move(options)),
       padding_(padding),
       buffer_(kReceive, '\0'),
       epoll_(::epoll_create1(0)) {}

@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 /// due at even distances, whatever came back, and their time counts from when they were due.
 class Load {
  public:
-  Load(const Options& options, std::string_view padding);
+  Load(Options options, std::string_view padding);
   ~Load();
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;

@@ -18,7 +18,7 @@ constexpr std::size_t kDigits = 12;  // of a key
 constexpr std::string_view kOk = "+OK\r\n";
 
 std::size_t command_index(std::string_view name) {
-  const auto at = std::find(kCommands.begin(), kCommands.end(), name);
+  const auto* const at = std::find(kCommands.begin(), kCommands.end(), name);
   return static_cast<std::size_t>(at - kCommands.begin());
 }
 
