@@ -33,7 +33,8 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench.sh")
     parser.add_argument("--quick", action="store_true", help="fewer cells, three rounds")
     parser.add_argument("--smoke", action="store_true", help="only that everything works")
-    parser.add_argument("--cell", action="append", metavar="NAME", help="only this cell; again: more")
+    parser.add_argument("--cell", action="append", metavar="NAME",
+                        help="only this cell; again: more")
     parser.add_argument("--list", action="store_true", help="the cells' names")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of one measurement")

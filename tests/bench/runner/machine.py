@@ -3,12 +3,17 @@
 Everything that is started here is stopped here, by its pid.
 """
 
+import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 
 
 class BenchError(Exception):
@@ -49,6 +54,13 @@ class Ports:
         raise BenchError("no free port is left")
 
 
+def _before_exec(cpus):
+    """In the child: it ends when the bench is killed, and stays on its processors."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+
+
 class Process:
     """A child that is stopped at the end of `with`, or by stop()."""
 
@@ -59,8 +71,7 @@ class Process:
         self.started = time.monotonic()
         self._child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, cwd=folder,
-            start_new_session=True,
-            preexec_fn=(lambda: os.sched_setaffinity(0, cpus)) if cpus else None)
+            start_new_session=True, preexec_fn=lambda: _before_exec(cpus))
         self.pid = self._child.pid
 
     def __enter__(self):

@@ -34,8 +34,8 @@ def _head(results):
            f"{results['load_after']:.1f} after it.")
     yield ""
     if max(machine["load_average"], results["load_after"]) > 2.5:
-        yield ("**The machine was busy with something else: times and rates are not to be believed, "
-               "ratios with care.**")
+        yield ("**The machine was busy with something else: times and rates are not to be "
+               "believed, ratios with care.**")
         yield ""
     for failure in results["failures"]:
         yield f"- failed: {failure}"
@@ -68,8 +68,8 @@ def _mib(kib):
 def _cells(figures):
     yield "## Cells"
     yield ""
-    yield ("Medians; own CPU in microseconds per request with least and most; times in microseconds, "
-           "per batch; README.md explains the columns.")
+    yield ("Medians; own CPU in microseconds per request with least and most; times in "
+           "microseconds, per batch; README.md explains the columns.")
     yield ""
     known = {cell.name: cell for cell in all_cells()}
     for name in figures.cells():
@@ -100,8 +100,9 @@ def _counts(figures):
         return
     yield "## System calls and user instructions per request"
     yield ""
-    yield (f"System calls by {calls['means']}; instructions by the processor's counter where there is "
-           f"one, else by {(instructions or {}).get('means') or 'nothing that is installed'}.")
+    means = (instructions or {}).get("means") or "nothing that is installed"
+    yield (f"System calls by {calls['means']}; instructions by the processor's counter where there "
+           f"is one, else by {means}.")
     yield ""
     names = list(calls["cells"]["count-p1"])
     names += [name for name in (instructions or {"cells": {}})["cells"].get("count-p1", {})
@@ -166,7 +167,8 @@ def _footprint(results):
     rows = []
     for name, each in footprint["targets"].items():
         rows.append((name, number(each.get("start_ms")), _mib(each["idle_rss_kib"]),
-                     number(each["connection_bytes"] / 1024), number(each["idle_cpu_us_per_second"]),
+                     number(each["connection_bytes"] / 1024),
+                     number(each["idle_cpu_us_per_second"]),
                      number(each["wakeups_per_second"])))
     yield from table(("target", "start to first reply, ms", "idle RSS, MiB", "KiB per connection",
                       "idle CPU, us/s", "wakeups/s"), rows)
@@ -204,7 +206,8 @@ def _cross_check(figures):
             cell = f"get-{key}"
             rows.append((key.upper(), name, number(each["cpu_us"]),
                          number(divided(each["cpu_us"], targets["redis"]["cpu_us"])),
-                         number(figures.median(cell, name)), number(figures.ratio(cell, name, "redis"))))
+                         number(figures.median(cell, name)),
+                         number(figures.ratio(cell, name, "redis"))))
     yield from table(("", "target", "redis-benchmark's", "/ redis", "ours", "/ redis"), rows)
 
 
