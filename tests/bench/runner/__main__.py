@@ -79,7 +79,7 @@ def measure_all(bench, options, settings, results):
     extras = {
         "system_calls": lambda: counts.count_system_calls(bench, requests=settings["requests"]),
         "instructions": lambda: counts.count_instructions(
-            bench, mode=results["mode"], requests=settings["requests"]),
+            bench, mode=results["mode"], requests=8_000),
         "footprint": lambda: footprint.measure_footprint(
             bench, Cell("hold", (), connections=settings["connections"]),
             idle_seconds=settings["idle"], starts=settings["starts"]),
