@@ -16,6 +16,7 @@
 #include "pannier/proxy/worker.hpp"
 #include "pannier/upstream/prober.hpp"
 
+#include "admission.hpp"
 #include "fault_sources.hpp"
 #include "loop_check.hpp"
 #include "open_files.hpp"
@@ -29,7 +30,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,12 +59,6 @@ bool reads_from_replicas(const config::Config& config) {
          std::any_of(config.listen.begin(), config.listen.end(), [](const auto& listener) {
            return listener.reads && *listener.reads != config::Reads::Primary;
          });
-}
-
-void refuse_client(int descriptor) {
-  static constexpr std::string_view kText = "-ERR max number of clients reached\r\n";
-  static_cast<void>(::send(descriptor, kText.data(), kText.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
-  ::close(descriptor);
 }
 
 }  // namespace
@@ -122,6 +116,7 @@ struct Application::Impl {
       return proxy::near_cache_state(shared, classes, base::Clock::now());
     });
     registry.set_faults_source([this] { return proxy::fault_states(shared, base::Clock::now()); });
+    registry.set_memory_source([this] { return memory_state(shared.memory); });
     registry.set_rules_source(
         [this] { return proxy::rules_state(shared.rule_state, base::Clock::now()); });
   }
@@ -209,24 +204,10 @@ struct Application::Impl {
     }
     for (std::size_t i = 0; i < sockets.size(); ++i) {
       workers[0]->listen(sockets[i], [this, listener = &config.listen[i]](int descriptor) {
-        admit({descriptor, listener});
+        admission.admit({descriptor, listener});
       });
     }
     return true;
-  }
-
-  void admit(const proxy::NewClient& client) {
-    if (shared.sessions.fetch_add(1) >= config.maxclients) {
-      shared.sessions.fetch_sub(1);
-      refused_clients.fetch_add(1);
-      refuse_client(client.descriptor);
-      return;
-    }
-    const auto least =
-        std::min_element(workers.begin(), workers.end(), [](const auto& a, const auto& b) {
-          return a->session_count() < b->session_count();
-        });
-    (*least)->add_client(client);
   }
 
   [[nodiscard]] bool open_http() {
@@ -444,13 +425,13 @@ struct Application::Impl {
   boost::asio::steady_timer drain_timer;
   upstream::Prober prober;
   std::vector<std::unique_ptr<proxy::Worker>> workers;
+  Admission admission{shared, workers};
   RulesSwap swap{io, shared, workers};
   std::unique_ptr<PolicyWatcher> policy;  // null: pannier.yaml names none
   std::unique_ptr<LoopCheck> loops;
   std::unique_ptr<admin::HttpServer> probe;
   std::unique_ptr<admin::HttpServer> admin;
   std::vector<std::thread> threads;
-  std::atomic<std::uint64_t> refused_clients{0};
   base::TimePoint drain_started{};
   std::size_t workers_to_drain = 0;
 };

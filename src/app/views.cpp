@@ -21,6 +21,17 @@ metrics::NodeState node_state(const route::Node& node) {
   return out;
 }
 
+metrics::MemoryState memory_state(const base::MemoryBudget& memory) {
+  metrics::MemoryState out;
+  out.level = static_cast<std::uint64_t>(memory.level());
+  out.estimated_bytes = memory.estimate();
+  for (std::size_t i = 0; i < base::kMemoryOwners; ++i) {
+    const auto owner = static_cast<base::MemoryOwner>(i);
+    out.owners.emplace_back(base::to_string(owner), memory.held_by(owner));
+  }
+  return out;
+}
+
 std::string listener_note(const config::Listener& listener) {
   if (listener.strong) {
     return "strong reads";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pannier/admin/routes.hpp"
+#include "pannier/base/memory_budget.hpp"
 #include "pannier/cache/hot_keys.hpp"
 #include "pannier/config/config.hpp"
 #include "pannier/metrics/snapshot.hpp"
@@ -13,6 +14,7 @@
 namespace pannier::app {
 
 [[nodiscard]] metrics::NodeState node_state(const route::Node& node);
+[[nodiscard]] metrics::MemoryState memory_state(const base::MemoryBudget& memory);
 [[nodiscard]] std::string listener_note(const config::Listener& listener);
 // `show_keys`: by their names, else hashed.
 [[nodiscard]] std::vector<admin::HotKeyView> view_of(const std::vector<cache::HotKeys::Entry>& keys,

@@ -36,6 +36,8 @@ BlockPool::Block* BlockPool::take(SharedBytes bytes) {
   reference->end = Block::capacity();
   reference->is_reference = true;
   reference->left = bytes.view();
+  reference->charged = bytes.view().size() / std::max<std::size_t>(bytes.references(), 1);
+  charged_ += reference->charged;
   reference->owner = std::move(bytes);
   return reference;
 }
@@ -57,6 +59,7 @@ void BlockPool::give(Block* block) {
 
 void BlockPool::give_reference(Reference* reference) {
   --used_references_;
+  charged_ -= reference->charged;
   if (idle_reference_count_ == kMaxIdle) {
     delete reference;
     return;
@@ -108,6 +111,14 @@ void ByteQueue::append_slow(std::string_view bytes) {
 void ByteQueue::append_block(BlockPool::Block* block) {
   (last_ == nullptr ? first_ : last_->next) = block;
   last_ = block;
+}
+
+std::size_t ByteQueue::block_bytes() const {
+  std::size_t sum = 0;
+  for (const BlockPool::Block* block = first_; block != nullptr; block = block->next) {
+    sum += block->is_reference ? sizeof(BlockPool::Reference) : BlockPool::kBlockSize;
+  }
+  return sum;
 }
 
 std::size_t ByteQueue::gather(std::span<iovec> out, std::size_t offset) const {

@@ -31,6 +31,8 @@ class Checks : private WholeFile {
     settle_workers();
     settle_memory();
     settle_near_cache();
+    check_output_limit("output_limits.normal", config_->output_limits.normal);
+    check_output_limit("output_limits.pubsub", config_->output_limits.pubsub);
     check_listeners();
     check_http();
     check_nodes();
@@ -51,6 +53,7 @@ class Checks : private WholeFile {
   void settle_workers();
   void settle_memory();
   void settle_near_cache();
+  void check_output_limit(const std::string& path, const OutputLimit& limit);
   void check_listeners();
   void check_http();
   void check_beside_listeners(const std::string& name, const base::Endpoint& address);
@@ -107,6 +110,7 @@ void Checks::settle_workers() {
 
 void Checks::settle_memory() {
   const auto limit = around_->environment->cgroup_memory;
+  config_->cgroup_memory = limit.value_or(0);
   if (!draft_->memory.is_auto) {
     config_->memory_source = source(draft_->memory.place);
     if (limit && config_->memory > *limit / 2) {
@@ -139,6 +143,14 @@ void Checks::settle_near_cache() {
     error("near_cache",
           base::human_bytes(config_->near_cache) + " is more than half of memory, which is " +
               base::human_bytes(config_->memory) + "; write at most " + base::human_bytes(half));
+  }
+}
+
+void Checks::check_output_limit(const std::string& path, const OutputLimit& limit) {
+  if (limit.hard != 0 && limit.soft >= limit.hard && given(path)) {
+    warn(path,
+         "soft, " + base::human_bytes(limit.soft) + ", is never reached: hard is " +
+             base::human_bytes(limit.hard));
   }
 }
 

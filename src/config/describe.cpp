@@ -77,6 +77,14 @@ void add_connections(const Config& config, std::vector<std::string>& out) {
                   shown(upstream.read_your_writes)));
 }
 
+std::string shown(const OutputLimit& limit) {
+  std::string out = limit.hard == 0 ? "none" : base::human_bytes(limit.hard);
+  if (limit.soft != 0) {
+    out += fmt::format(" or {} for {}", base::human_bytes(limit.soft), shown(limit.soft_for));
+  }
+  return out;
+}
+
 }  // namespace
 
 const char* to_string(Reads reads) {
@@ -109,6 +117,9 @@ std::vector<std::string> describe(const Config& config) {
                             base::human_bytes(config.memory),
                             config.memory_source,
                             base::human_bytes(config.near_cache)));
+  out.push_back(fmt::format("output limits: normal {}, pubsub {}",
+                            shown(config.output_limits.normal),
+                            shown(config.output_limits.pubsub)));
   add_connections(config, out);
   out.push_back("policy " + (config.policy.empty() ? "none: transparent" : config.policy));
   // Servers before 7.2 do not know CLIENT SETINFO, and refuse a rule that names it.

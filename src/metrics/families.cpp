@@ -111,6 +111,20 @@ void generation(const Snapshot& s, Samples& out) {
   out.add(s.topology_generation);
 }
 
+void memory_level(const Snapshot& s, Samples& out) {
+  out.add(s.memory.level);
+}
+
+void memory_estimate(const Snapshot& s, Samples& out) {
+  out.add(s.memory.estimated_bytes);
+}
+
+void memory_held(const Snapshot& s, Samples& out) {
+  for (const auto& [owner, bytes] : s.memory.owners) {
+    out.add(bytes, {{"owner", std::string(owner)}});
+  }
+}
+
 constexpr Family kFamilies[] = {
     {"pannier_build_info", Gauge, "Always 1; what was built is in the labels.", build_info},
 
@@ -141,8 +155,17 @@ constexpr Family kFamilies[] = {
     {"pannier_draining", Gauge, "1 while Pannier is stopping.", fact<&Facts::draining>},
     {"pannier_memory_budget_bytes",
      Gauge,
-     "What Pannier allows itself for buffers and queues.",
+     "What Pannier allows itself for everything.",
      fact<&Facts::memory_budget_bytes>},
+    {"pannier_memory_level",
+     Gauge,
+     "0 normal; 1 tight: caches and windows are smaller; 2 full: clients are refused and closed.",
+     memory_level},
+    {"pannier_memory_estimated_bytes",
+     Gauge,
+     "Resident memory at the last reading and what was held since.",
+     memory_estimate},
+    {"pannier_memory_held_bytes", Gauge, "Memory by who holds it.", memory_held},
     {"pannier_max_clients", Gauge, "Most client connections at a time.", fact<&Facts::max_clients>},
     {"pannier_topology_generation",
      Gauge,

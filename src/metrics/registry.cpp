@@ -71,6 +71,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.near_cache = ask_near_cache();
     out.rules = ask_rules();
     out.faults = ask_faults();
+    out.memory = ask_memory();
     const std::lock_guard lock(mutex);
     out.build = build;
     out.facts = facts;
@@ -119,6 +120,15 @@ struct Registry::Impl final : prometheus::Collectable {
     return ask ? ask() : std::vector<FaultState>{};
   }
 
+  [[nodiscard]] MemoryState ask_memory() const {
+    std::function<MemoryState()> ask;
+    {
+      const std::lock_guard lock(mutex);
+      ask = memory;
+    }
+    return ask ? ask() : MemoryState{};
+  }
+
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
     const auto now = snapshot();
     std::vector<prometheus::MetricFamily> out;
@@ -151,6 +161,7 @@ struct Registry::Impl final : prometheus::Collectable {
   std::function<NearCacheState(std::size_t)> near_cache;
   std::function<RulesState()> rules;
   std::function<std::vector<FaultState>()> faults;
+  std::function<MemoryState()> memory;
 };
 
 Registry::Registry(BuildInfo build) : impl_(std::make_unique<Impl>(std::move(build))) {}
@@ -213,6 +224,11 @@ void Registry::set_faults_source(std::function<std::vector<FaultState>()> source
 void Registry::set_rules_source(std::function<RulesState()> source) {
   const std::lock_guard lock(impl_->mutex);
   impl_->rules = std::move(source);
+}
+
+void Registry::set_memory_source(std::function<MemoryState()> source) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->memory = std::move(source);
 }
 
 Snapshot Registry::snapshot() const {

@@ -11,17 +11,18 @@ namespace {
 constexpr std::string_view kOther = "other";
 
 // In the order of the enumerations; the assertions below make an addition show here.
-constexpr std::array<std::string_view, 9> kCloseReasons{"client",
-                                                        "protocol",
-                                                        "security",
-                                                        "max_clients",
-                                                        "upstream_lost",
-                                                        "stalled",
-                                                        "output_limit",
-                                                        "killed",
-                                                        "drain"};
-constexpr std::array<std::string_view, 6> kRefusals{
-    "not_sent", "may_have_run", "denied", "pinned_wait", "auth", "throttled"};
+constexpr std::array<std::string_view, 10> kCloseReasons{"client",
+                                                         "protocol",
+                                                         "security",
+                                                         "max_clients",
+                                                         "upstream_lost",
+                                                         "stalled",
+                                                         "output_limit",
+                                                         "killed",
+                                                         "drain",
+                                                         "memory"};
+constexpr std::array<std::string_view, 7> kRefusals{
+    "not_sent", "may_have_run", "denied", "pinned_wait", "auth", "throttled", "memory"};
 constexpr std::array<std::string_view, 2> kPinnedStates{"idle", "used"};
 constexpr std::array<std::string_view, 6> kMisses{
     "absent", "unproven", "bypass", "strong", "write_busy", "uncachable"};

@@ -17,8 +17,8 @@ namespace pannier::net {
 namespace {
 
 constexpr int kSendBuffer =
-    256 * 1024;  // bytes; a slow client must not hide megabytes in the kernel
-constexpr int kBacklog = 1024;
+    256 * 1024;                  // bytes; a slow client must not hide megabytes in the kernel
+constexpr int kBacklog = 16384;  // the kernel makes it net.core.somaxconn, if that is less
 
 void set_option(int descriptor, int level, int name, int value) {
   ::setsockopt(descriptor, level, name, &value, sizeof(value));

@@ -70,6 +70,20 @@ std::string explain(Context& context,
   return out + explain_near_cache(context, session, explained, route.node);
 }
 
+std::string memory_lines(const base::MemoryBudget& memory) {
+  std::string out = fmt::format(
+      "memory_level: {}\nmemory_budget: {}\nmemory_estimated: {}\nmemory_resident: {}\n",
+      base::to_string(memory.level()),
+      memory.budget(),
+      memory.estimate(),
+      memory.resident());
+  for (std::size_t i = 0; i < base::kMemoryOwners; ++i) {
+    const auto owner = static_cast<base::MemoryOwner>(i);
+    out += fmt::format("memory_{}: {}\n", base::to_string(owner), memory.held_by(owner));
+  }
+  return out;
+}
+
 std::string stats(const Context& context) {
   const auto& metrics = context.runtime.metrics;
   std::uint64_t requests = 0;
@@ -93,6 +107,7 @@ std::string stats(const Context& context) {
       const_cast<Context&>(context).runtime.slots.in_use(),
       context.runtime.blocks.used_bytes(),
       metrics.turns.value());
+  out += memory_lines(context.shared.memory);
   const NearCacheView view = view_near_cache(context);
   out += policy_lines(context.shared.policy_status.get());
   out += near_cache_lines(view.state, view.classes);

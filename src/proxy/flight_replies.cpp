@@ -269,6 +269,7 @@ void collect(Context& context, Flights::Id id, std::string_view bytes) {
   } else {
     flight.reply.append(bytes);
   }
+  context.flights.charge(id, context.runtime.memory.flights);
 }
 
 // True: the leader was dealt with.
@@ -301,6 +302,7 @@ bool take_read_reply(Context& context,
   const bool handled = settle_flight(context, slot.flight, leader, whole);
   if (flight.keep && !in_parts) {
     flight.reply.assign(bytes);
+    context.flights.charge(slot.flight, context.runtime.memory.flights);
   }
   return handled && !slot.started;
 }
@@ -409,6 +411,7 @@ void take_element(Context& context, Flights::Id id, std::string_view reply) {
     flight.keep = false;
   } else {
     flight.reply = reply;
+    context.flights.charge(id, context.runtime.memory.flights);
   }
   static_cast<void>(release_hold(context, id));
 }
@@ -418,7 +421,7 @@ bool release_hold(Context& context, Flights::Id id) {
   if (--flight.slots > 0) {
     return true;
   }
-  context.flights.drop(id);
+  context.flights.drop(id, context.runtime.memory.flights);
   return false;
 }
 

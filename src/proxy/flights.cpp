@@ -62,8 +62,15 @@ Flights::Id Flights::open(const CachedRead& read) {
   return id;
 }
 
-void Flights::drop(Id id) {
+void Flights::charge(Id id, std::size_t& memory) {
+  Flight& flight = (*this)[id];
+  memory += flight.reply.capacity() - flight.charged;
+  flight.charged = flight.reply.capacity();
+}
+
+void Flights::drop(Id id, std::size_t& memory) {
   withdraw(id);
+  memory -= (*this)[id].charged;
   constexpr std::size_t kKeptCapacity = 4096;
   Flight fresh;
   Flight& old = (*this)[id];

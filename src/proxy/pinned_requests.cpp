@@ -2,6 +2,7 @@
 #include "pannier/resp/reply_writer.hpp"
 
 #include "introspection.hpp"
+#include "memory_keeper.hpp"
 #include "policy_stage.hpp"
 #include "request_handler.hpp"
 #include "throttle.hpp"
@@ -454,6 +455,10 @@ Step begin_upload(Context& context, Session& session, const LargeRequest& reques
     return Step::Wait;
   }
   enter_reply_mode(session);
+  if (refused_for_memory(context, session, *row)) {
+    note_handled(context, session, *row, request.head);
+    return drop_upload(session);
+  }
   const Passage passage = ask_rules(
       context, session, {*row, request.head, request.bytes, request.announced, request.unfinished});
   Step step = Step::Wait;

@@ -109,8 +109,11 @@ void ReplyRouter::route(upstream::Connection& connection,
     }
     return;
   }
-  if (slot.purpose == upstream::Purpose::Mget && last) {
-    take_mget_reply(*context_, index, bytes);
+  if (slot.purpose == upstream::Purpose::Mget) {
+    take_mget_reply(*context_, index, last ? bytes : std::string_view{});
+    if (!last) {
+      slot.purpose = upstream::Purpose::None;  // too large to be kept
+    }
   }
   const bool answered =
       slot.flight != 0 && take_flight_reply(*context_, connection, slot, bytes, last);
@@ -125,8 +128,7 @@ void ReplyRouter::route(upstream::Connection& connection,
   if (last) {
     finish(connection, slot, *session);
     hold_up_if_full(connection, *session);
-  } else if (session->output_bytes() > Session::kPauseAt && !connection.paused() &&
-             !others_wait_for(slot)) {
+  } else if (session->wants_pause() && !connection.paused() && !others_wait_for(slot)) {
     hold_up(connection, *session);
   }
 }
@@ -143,12 +145,6 @@ void ReplyRouter::end_own(upstream::Connection& connection,
       finish(connection, slot, *session);
     }
   }
-}
-
-// A slow client must not hold up those who have joined its read: what is collected for them is
-// bounded by max_value, and past that they read on their own.
-bool ReplyRouter::others_wait_for(const upstream::Slot& slot) const {
-  return slot.flight != 0 && !context_->flights[slot.flight].joiners.empty();
 }
 
 // What is counted about a reply, and what Pannier itself reads out of it.
@@ -221,9 +217,7 @@ void ReplyRouter::finish(upstream::Connection& connection, upstream::Slot& slot,
     binding.writes -= slot.is_write && binding.writes > 0 ? 1 : 0;
   }
   session.wake(Waiting::Order);
-  if (session.replies().pending() < Session::kMaxPending / 2) {
-    session.wake(Waiting::Output);
-  }
+  session.wake_for_output();
 }
 
 void ReplyRouter::give(Session& session,
@@ -314,7 +308,8 @@ void ReplyRouter::on_push(upstream::Connection& connection, std::string_view byt
     return;
   }
   session->push(bytes);
-  if (session->output_bytes() > Session::kPauseAt && !connection.paused()) {
+  const bool is_short = !context_->runtime.memory.is_normal();  // else its output limit decides
+  if (is_short && session->wants_pause() && !connection.paused()) {
     session->pause(connection);
   }
 }
@@ -406,7 +401,10 @@ void ReplyRouter::on_closed(upstream::Connection& connection) {
     wake_pinned_waiter(context);
   } else {
     context.lanes.closed(connection);
-    context.sessions.for_each([&](Session& session) { session.forget_lane(connection); });
+    context.sessions.for_each([&](Session& session) {
+      session.forget_lane(connection);
+      session.wake(Waiting::Lane);
+    });
     if (connection.spec().db != 0) {
       context.sessions.for_each([](Session& session) { session.wake(Waiting::Database); });
     }

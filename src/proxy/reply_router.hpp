@@ -49,6 +49,7 @@ class ReplyRouter final : public upstream::ConnectionEvents {
                   bool last);
   [[nodiscard]] bool others_wait_for(const upstream::Slot& slot) const;
   void hold_up(upstream::Connection& connection, Session& session);
+  void close_non_reader(Session& session);
   void hold_up_if_full(upstream::Connection& connection, Session& session);
   void answer_lost(upstream::Connection& connection,
                    const upstream::Slot& slot,

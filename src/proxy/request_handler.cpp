@@ -8,6 +8,7 @@
 #include "cached_reads.hpp"
 #include "fault_stage.hpp"
 #include "introspection.hpp"
+#include "memory_keeper.hpp"
 #include "policy_stage.hpp"
 #include "throttle.hpp"
 #include "ttl_requests.hpp"
@@ -27,7 +28,6 @@ using command::Handling;
 
 constexpr auto kHeavyFor = std::chrono::seconds(10);  // a session stays on the heavy lane
 constexpr std::uint32_t kHotKeySample = 16;           // one request in so many is noted
-constexpr std::size_t kLaneFull = 4 * 1024 * 1024;    // unsent bytes
 
 // For a command that neither the table nor the server knows: the server words its own refusal.
 constexpr CommandSpec kUnknownRow{
@@ -259,7 +259,7 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
                                    context.topology->nodes[route.node].name,
                                    context.lanes.why_not()));
   }
-  if (lane->pipeline().unsent() > kLaneFull) {
+  if (lane->is_full()) {
     if (wait_is_over(context, session)) {
       stop_waiting(context, session);
       return refuse_away(context, session, what, "the queue to the node stayed full");
@@ -402,7 +402,7 @@ Step decide(Context& context, Session& session, const resp::Request& request) {
     skip_lease_waits(context, session, counts_as_write(*row));
   }
   Passage passage = Passage::Refused;
-  if (!refused(context, session, *row, request)) {
+  if (!refused(context, session, *row, request) && !refused_for_memory(context, session, *row)) {
     passage = ask_rules(context, session, {*row, request.arguments, request.frame.size()});
   }
   if (passage == Passage::Waits) {

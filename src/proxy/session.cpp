@@ -13,17 +13,15 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <utility>
 
 namespace pannier::proxy {
 namespace {
 
-constexpr std::size_t kIovecs = 64;
-constexpr std::size_t kWriteThrough = 16 * 1024;  // larger pieces skip the queue when it is empty
-constexpr std::size_t kMaxOutput = 16 * 1024 * 1024;
-constexpr std::size_t kMaxOutputWhenTight = 64 * 1024;
+constexpr std::size_t kRead = 64 * 1024;  // at once
+constexpr std::size_t kReadWhenTight = 16 * 1024;
+constexpr std::size_t kReadWhenFull = 4 * 1024;
 
 }  // namespace
 
@@ -43,6 +41,7 @@ Session::Session(Context& context,
 }
 
 Session::~Session() {
+  context_.runtime.memory.sessions -= charged_;
   if (transport_) {
     context_.runtime.poller.remove(transport_->descriptor(), this);
     context_.runtime.metrics.sessions.sub();
@@ -71,9 +70,15 @@ void Session::on_events(std::uint32_t events) {
 }
 
 void Session::read() {
+  upstream::WorkerMemory& memory = context_.runtime.memory;
+  memory.look();
+  if (!may_read()) {
+    update_interest();
+    return;
+  }
   char* const scratch = context_.runtime.scratch.get();
-  const net::IoResult result =
-      transport_->read_some(std::span(scratch, upstream::Runtime::kScratch));
+  const std::size_t most = memory.choose(kRead, kReadWhenTight, kReadWhenFull);
+  const net::IoResult result = transport_->read_some(std::span(scratch, most));
   if (result.status == net::IoStatus::Error) {
     close(metrics::CloseReason::Client);
     return;
@@ -105,6 +110,7 @@ void Session::read() {
       resume();
     }
   }
+  charge();
   update_interest();
 }
 
@@ -163,7 +169,7 @@ std::size_t Session::handle_batch() {
   const resp::RequestBatch& batch = context_.batch;
   std::size_t used = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (replies_.pending() >= kMaxPending || (i == 0 && output_is_full())) {
+    if (output_is_full()) {
       waiting_ = Waiting::Output;
     }
     context_.batch_index = i;
@@ -200,50 +206,6 @@ void Session::protocol_error() {
   close_after_replies(metrics::CloseReason::Protocol);
 }
 
-void Session::reply(std::uint32_t place, std::string_view bytes, bool last) {
-  std::size_t written = 0;
-  if (bytes.size() >= kWriteThrough && out_.empty() && replies_.is_head(place)) {
-    if (!write_now(bytes, written)) {
-      return;
-    }
-  }
-  replies_.add(place, bytes.substr(written), last, out_);
-  schedule_flush();
-}
-
-void Session::push(std::string_view bytes) {
-  out_.append(bytes);
-  schedule_flush();
-}
-
-void Session::show(std::string_view line) {
-  if (replies_.pending() > 0) {
-    return;  // a reply may be half written: the line would land inside it
-  }
-  if (output_bytes() > kMaxOutput) {
-    close(metrics::CloseReason::OutputLimit);
-    return;
-  }
-  push(line);
-}
-
-// Writes past the empty queue; false when the session ended over it.
-bool Session::write_now(std::string_view bytes, std::size_t& written) {
-  if (!transport_ || write_blocked_) {
-    return transport_ != nullptr;
-  }
-  const iovec part{const_cast<char*>(bytes.data()), bytes.size()};  // writev does not write to it
-  const net::IoResult result = transport_->write_some(std::span(&part, 1));
-  if (result.status == net::IoStatus::Error) {
-    close(metrics::CloseReason::Client);
-    return false;
-  }
-  written = result.bytes;
-  bytes_written_ += written;
-  context_.runtime.metrics.bytes_sent.add(written);
-  return true;
-}
-
 void Session::wake(Waiting reason) {
   if (waiting_ == Waiting::Nothing || wake_scheduled_ ||
       (reason != Waiting::Nothing && reason != waiting_)) {
@@ -270,59 +232,11 @@ void Session::resume() {
   }
 }
 
-bool Session::is_tight() const {
-  return context_.runtime.blocks.used_bytes() >
-         context_.shared.config.memory / 2 / context_.shared.config.workers;
-}
-
-bool Session::output_is_full() const {
-  return replies_.pending() >= kMaxPending ||
-         output_bytes() > (is_tight() ? kMaxOutputWhenTight : kMaxOutput);
-}
-
-bool Session::holds_too_much() const {
-  return output_bytes() > (is_tight() ? kPauseAt : kMaxOutput);
-}
-
 void Session::schedule_flush() {
   if (!flush_scheduled_) {
     flush_scheduled_ = true;
     context_.unflushed.push_back(ref_);
   }
-}
-
-void Session::flush() {
-  flush_scheduled_ = false;
-  write_blocked_ = false;
-  while (transport_ && !out_.empty()) {
-    std::array<iovec, kIovecs> parts;  // NOLINT(*-member-init): gather fills what is used
-    const std::size_t count = out_.gather(parts);
-    const net::IoResult result = transport_->write_some(std::span(parts.data(), count));
-    if (result.status == net::IoStatus::WouldBlock) {
-      write_blocked_ = true;
-      behind_until_ = context_.runtime.now + std::chrono::seconds(1);
-      watch_progress();
-      break;
-    }
-    if (result.status != net::IoStatus::Done) {
-      close(metrics::CloseReason::Client);
-      return;
-    }
-    context_.runtime.metrics.bytes_sent.add(result.bytes);
-    bytes_written_ += result.bytes;
-    out_.discard(result.bytes);
-  }
-  if (!transport_) {
-    return;
-  }
-  if (!paused_.empty() && out_.size() < kResumeAt) {
-    resume_paused();
-  }
-  if (waiting_ == Waiting::Output && !output_is_full()) {
-    wake();
-  }
-  update_interest();
-  finish_if_done();
 }
 
 void Session::finish_if_done() {
@@ -344,83 +258,39 @@ void Session::finish_if_done() {
   }
 }
 
-// A client that does not read while much is queued for it holds memory, and perhaps a lane: it has
-// `slow` to take at least something.
-void Session::watch_progress() {
-  if (watching_progress_ || (paused_.empty() && out_.size() < kPauseAt)) {
-    return;
-  }
-  watching_progress_ = true;
-  const auto due = context_.runtime.now + context_.shared.config.upstream.timeouts.slow;
-  context_.runtime.timers.add(due, [&context = context_, ref = ref_, before = bytes_written_] {
-    Session* session = context.sessions.find(ref);
-    if (session == nullptr) {
-      return;
-    }
-    session->watching_progress_ = false;
-    if (session->bytes_written_ != before) {
-      session->watch_progress();
-      return;
-    }
-    if (session->write_blocked_) {
-      base::log_warn("session",
-                     "client {} has not read for timeouts.slow with {} queued; it is closed",
-                     session->state.remote_address,
-                     base::human_bytes(session->output_bytes()));
-      session->close(metrics::CloseReason::Stalled);
-    }
-  });
-}
-
 // Nothing that could change what the poller is asked for: the common case.
 bool Session::is_quiet() const {
   return interest_ == (EPOLLIN | EPOLLRDHUP) && waiting_ == Waiting::Nothing && !write_blocked_ &&
-         !ended_ && !closing_ && !pinned.uploading && output_bytes() < kMaxOutputWhenTight &&
-         replies_.pending() < kMaxPending;
+         !ended_ && !closing_ && !pinned.uploading && output_bytes() < kMostOutputWhenFull &&
+         replies_.pending() < kMaxPending && context_.runtime.memory.is_normal();
+}
+
+bool Session::may_read() const {
+  if (ended_ || closing_) {
+    return false;
+  }
+  if (waiting_ != Waiting::Nothing) {
+    return input_.size() < kMaxWaitingInput;
+  }
+  if (pinned.uploading) {
+    return pinned.connection == nullptr || !pinned.connection->is_over_high_water();
+  }
+  return !output_is_full() && (input_.empty() || !context_.runtime.memory.is_full());
 }
 
 void Session::update_interest() {
   if (!transport_ || is_quiet()) {
     return;
   }
-  bool may_read = !ended_ && !closing_;
-  if (waiting_ != Waiting::Nothing) {
-    may_read = may_read && input_.size() < kMaxWaitingInput;
-  } else if (pinned.uploading && pinned.connection != nullptr) {
-    may_read =
-        may_read && pinned.connection->pipeline().unsent() < upstream::Connection::kHighWater;
-  } else {
-    may_read = may_read && !output_is_full();
-  }
   std::uint32_t interest = interest_ & EPOLLRDHUP;
   if (ended_) {
     interest = 0;
   }
-  interest |= may_read ? EPOLLIN : 0U;
+  interest |= may_read() ? EPOLLIN : 0U;
   interest |= write_blocked_ ? EPOLLOUT : 0U;
   if (interest != interest_) {
     interest_ = interest;
     context_.runtime.poller.modify(transport_->descriptor(), this, interest);
-  }
-}
-
-void Session::pause(upstream::Connection& connection) {
-  paused_.push_back(&connection);
-  connection.pause_reading();
-  schedule_flush();
-}
-
-void Session::resume_paused() {
-  for (upstream::Connection* connection : std::exchange(paused_, {})) {
-    const upstream::SlotIndex head = connection->pipeline().head();
-    const bool later = transport_ && head != upstream::kNoSlot &&
-                       context_.runtime.slots[head].session == ref_ &&
-                       !replies_.is_first(context_.runtime.slots[head].place);
-    if (later && connection->pipeline().streaming()) {
-      paused_.push_back(connection);  // its reply's turn has not come: it would be held whole
-    } else {
-      connection->resume_reading();
-    }
   }
 }
 
@@ -430,10 +300,6 @@ void Session::forget_lane(const upstream::Connection& lane) {
       candidate.lane = nullptr;
     }
   }
-}
-
-void Session::forget(const upstream::Connection& connection) {
-  std::erase(paused_, &connection);
 }
 
 void Session::close_after_replies(metrics::CloseReason reason) {

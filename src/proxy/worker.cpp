@@ -9,6 +9,7 @@
 #include "coherence.hpp"
 #include "gather.hpp"
 #include "introspection.hpp"
+#include "memory_keeper.hpp"
 #include "policy_stage.hpp"
 #include "reply_router.hpp"
 #include "request_handler.hpp"
@@ -17,7 +18,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <malloc.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -112,6 +112,7 @@ struct Worker::Impl final : net::TurnHooks {
     if (coherence) {
       coherence->tracking().sweep();
     }
+    keeper.end_turn();
     context.runtime.metrics.output_bytes.set(
         static_cast<std::int64_t>(context.runtime.blocks.used_bytes()));
     arm_timer();
@@ -208,11 +209,9 @@ struct Worker::Impl final : net::TurnHooks {
   void give_memory_back() {
     const auto accepted = context.runtime.metrics.sessions_accepted.value();
     const std::uint64_t closed = accepted - context.sessions.size();
-    if (closed - closed_at_trim > kWorthTrimming) {
-      context.runtime.blocks.trim();
-      ::malloc_trim(0);
-      closed_at_trim = closed;
-    }
+    const bool many_left = closed - closed_at_trim > kWorthTrimming;
+    keeper.give_back(many_left);
+    closed_at_trim = many_left ? closed : closed_at_trim;
   }
 
   void add_client(const NewClient& client) {
@@ -264,6 +263,7 @@ struct Worker::Impl final : net::TurnHooks {
   std::optional<base::TimePoint> armed_for;
   ReplyRouter router;
   Context context;
+  MemoryKeeper keeper{context};
   std::unique_ptr<Coherence> coherence;  // on worker 0
   std::vector<std::unique_ptr<Acceptor>> acceptors;
   std::function<void()> drained;
@@ -354,6 +354,10 @@ void Worker::drain(std::function<void()> done) {
     impl->drained = done;
     impl->drain_sessions();
   });
+}
+
+void Worker::count_refused(metrics::CloseReason reason) {
+  impl_->context.runtime.metrics.sessions_closed.at(static_cast<std::size_t>(reason)).add();
 }
 
 const metrics::WorkerMetrics& Worker::metrics() const {

@@ -27,6 +27,7 @@ Connection::Connection(Runtime& runtime, ConnectionEvents& events, const Connect
 Connection::~Connection() {
   std::erase(runtime_.unflushed, this);
   runtime_.timers.cancel(open_timer_);
+  runtime_.memory.upstream -= charged_;
   if (transport_) {
     runtime_.poller.remove(transport_->descriptor(), this);
   }
@@ -102,6 +103,8 @@ void Connection::become_ready() {
   runtime_.timers.cancel(open_timer_);
   metrics().connects.add();
   std::vector<SlotIndex> abandoned;
+  backlog_bytes_ = 0;
+  charge();
   for (Waiting& waiting : std::exchange(backlog_, {})) {
     runtime_.slots[waiting.index].in_backlog = false;
     note_queued(runtime_.slots[waiting.index]);
@@ -126,7 +129,7 @@ bool Connection::send(SlotIndex index, std::string_view request) {
   last_used_ = runtime_.now;
   if (state_ == State::Ready) {
     pipeline_.push(index, request);
-    over_high_water_ = over_high_water_ || pipeline_.unsent() >= kHighWater;
+    over_high_water_ = over_high_water_ || is_over_high_water();
     if (pipeline_.unsent() >= kFlushEarly && interest_ == EPOLLIN) {
       flush();
     } else {
@@ -134,11 +137,13 @@ bool Connection::send(SlotIndex index, std::string_view request) {
     }
     return true;
   }
-  if (state_ == State::Closed || backlog_.size() >= kMaxBacklog) {
+  if (state_ == State::Closed || backlog_.size() >= kMaxBacklog || backlog_bytes_ > kFull) {
     return false;
   }
   runtime_.slots[index].in_backlog = true;
   backlog_.push_back({index, std::string(request)});
+  backlog_bytes_ += sizeof(Waiting) + request.size();
+  charge();
   return true;
 }
 
@@ -160,7 +165,7 @@ void Connection::schedule_flush() {
 
 void Connection::flush() {
   flush_scheduled_ = false;
-  over_high_water_ = over_high_water_ || pipeline_.unsent() >= kHighWater;
+  over_high_water_ = over_high_water_ || is_over_high_water();
   while (transport_ && pipeline_.unsent() > 0) {
     std::array<iovec, kIovecs> parts;  // NOLINT(*-member-init): gather fills what is used
     const std::size_t count = pipeline_.gather(parts);
@@ -179,10 +184,33 @@ void Connection::flush() {
     return;
   }
   want((paused_ ? 0U : EPOLLIN) | (pipeline_.unsent() > 0 ? EPOLLOUT : 0U));
-  if (over_high_water_ && pipeline_.unsent() < kLowWater) {
-    over_high_water_ = false;
+  tell_if_drained();
+}
+
+void Connection::tell_if_drained() {
+  const std::size_t low = runtime_.memory.choose(kLowWater, kFlushEarly / 2, kFlushEarly / 2);
+  const std::size_t few = runtime_.memory.choose(kFull, kFullWhenTight, kFullWhenTight) / 2;
+  const bool drained = over_high_water_ && pipeline_.unsent() < low;
+  const bool has_room = was_full_ && pipeline_.request_bytes() + backlog_bytes_ < few;
+  if (drained || has_room) {
+    over_high_water_ = over_high_water_ && !drained;
+    was_full_ = was_full_ && !has_room;
     events_.on_drained(*this);
   }
+}
+
+bool Connection::is_full() {
+  const std::size_t most = runtime_.memory.choose(kFull, kFullWhenTight, kFullWhenTight);
+  was_full_ = was_full_ || pipeline_.request_bytes() + backlog_bytes_ > most ||
+              backlog_.size() > kMaxBacklog / 2;
+  return was_full_;
+}
+
+// What the blocks do not count.
+void Connection::charge() {
+  const std::size_t now = pipeline_.partial_bytes() + backlog_bytes_;
+  runtime_.memory.upstream += now - charged_;
+  charged_ = now;
 }
 
 // Only what had to wait for the socket is looked at again: for SLOWLOG's queue time.
@@ -243,8 +271,9 @@ void Connection::on_events(std::uint32_t events) {
 }
 
 void Connection::read() {
-  const net::IoResult result =
-      transport_->read_some(std::span(runtime_.scratch.get(), Runtime::kScratch));
+  runtime_.memory.look();
+  const std::size_t most = runtime_.memory.choose(Runtime::kScratch, kFlushEarly, kFlushEarly / 4);
+  const net::IoResult result = transport_->read_some(std::span(runtime_.scratch.get(), most));
   switch (result.status) {
     case net::IoStatus::WouldBlock:
       return;
@@ -262,10 +291,13 @@ void Connection::read() {
   feeding_ = true;
   const bool in_step = pipeline_.feed({runtime_.scratch.get(), result.bytes}, *this);
   feeding_ = false;
+  charge();
   if (state_ == State::Closed) {
     drop_everything();
   } else if (!in_step) {
     lose("the reply stream is out of step: " + std::string(pipeline_.error()));
+  } else if (was_full_) {
+    tell_if_drained();
   }
 }
 
@@ -312,6 +344,8 @@ void Connection::drop_everything() {
     }
     runtime_.slots.give(index);
   }
+  backlog_bytes_ = 0;
+  charge();
   for (const Waiting& waiting : std::exchange(backlog_, {})) {
     events_.on_lost(*this, waiting.index, false);
     runtime_.slots.give(waiting.index);

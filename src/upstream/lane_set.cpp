@@ -192,6 +192,20 @@ bool LaneSet::is_retired(const Connection& lane) const {
   });
 }
 
+std::size_t LaneSet::held_up() const {
+  return static_cast<std::size_t>(std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+    return lane.retired && lane.connection->paused();
+  }));
+}
+
+std::size_t LaneSet::held_bytes() const {
+  std::size_t sum = 0;
+  for (const Lane& lane : lanes_) {
+    sum += lane.connection->held_bytes();
+  }
+  return sum;
+}
+
 bool LaneSet::owns(const Connection& connection) const {
   return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& candidate) {
     return candidate.connection.get() == &connection;

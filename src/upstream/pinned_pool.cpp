@@ -23,6 +23,14 @@ std::size_t PinnedPool::idle_count() const {
       entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.idle; }));
 }
 
+std::size_t PinnedPool::held_bytes() const {
+  std::size_t sum = 0;
+  for (const Entry& entry : entries_) {
+    sum += entry.connection->held_bytes();
+  }
+  return sum;
+}
+
 void PinnedPool::count(route::NodeId node, bool idle, int change) {
   const auto state = idle ? metrics::PinnedState::Idle : metrics::PinnedState::Used;
   runtime_.metrics.nodes.at(node).pinned.at(static_cast<std::size_t>(state)).add(change);

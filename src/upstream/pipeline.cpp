@@ -107,7 +107,9 @@ bool Pipeline::feed(std::string_view bytes, ReplySink& sink) {
     const std::string_view part = bytes.substr(0, scanner_.consumed());
     bytes.remove_prefix(part.size());
     if (status == resp::ReplyScanner::Status::NeedMore) {
-      keep_partial(part, sink);
+      if (!keep_partial(part, sink)) {
+        return false;
+      }
       break;
     }
     std::string joined;
@@ -193,23 +195,37 @@ bool Pipeline::must_collect() const {
   return slot.is_subscribe || slot.fate == Fate::Whole || slot.fate == Fate::Internal;
 }
 
-void Pipeline::keep_partial(std::string_view part, ReplySink& sink) {
+bool Pipeline::keep_partial(std::string_view part, ReplySink& sink) {
   if (streaming_) {
     deliver(part, false, sink);
-    return;
+    return true;
   }
-  const bool large = partial_.size() + part.size() + scanner_.missing() > kStreamFrom;
-  if (!large || must_collect()) {
+  const std::size_t known = partial_.size() + part.size() + scanner_.missing();
+  bool collects = known <= kStreamFrom || must_collect();
+  if (collects && known > kMostKept && may_stream()) {
+    (*slots_)[head_].fate = Fate::Forward;
+    collects = false;
+  } else if (collects && known > kMostCollected) {
+    error_ = "a message or a reply that must be seen whole has " + base::human_bytes(known) +
+             ", and at most " + base::human_bytes(kMostCollected) + " are held";
+    return false;
+  }
+  if (collects) {
     partial_.append(part);
-    return;
-  }
-  if (partial_.empty()) {
+  } else if (partial_.empty()) {
     deliver(part, false, sink);
-    return;
+  } else {
+    partial_.append(part);
+    deliver(partial_, false, sink);
+    partial_ = {};
   }
-  partial_.append(part);
-  deliver(partial_, false, sink);
-  partial_ = {};
+  return true;
+}
+
+// Its elements would have been kept; they need not be.
+bool Pipeline::may_stream() const {
+  return head_ != kNoSlot && scanner_.type() != '>' && !subscriptions_.any() &&
+         (*slots_)[head_].fate == Fate::Whole && (*slots_)[head_].purpose == Purpose::Mget;
 }
 
 void Pipeline::release_answered() {

@@ -36,7 +36,8 @@ class BlockPool {
   // A block without room of its own: its `end` is at the capacity, so nothing is appended to it.
   struct Reference : Block {
     SharedBytes owner;
-    std::string_view left;  // of the owner's bytes
+    std::string_view left;    // of the owner's bytes
+    std::size_t charged = 0;  // of them; see used_bytes
   };
 
   BlockPool() = default;
@@ -51,9 +52,10 @@ class BlockPool {
   // Gives idle blocks back to the allocator.
   void trim();
 
-  // Bytes of blocks that queues hold now; of references without the shared bytes.
+  // Bytes of blocks that queues hold now. Of shared bytes each reference counts its share at the
+  // time when it was made.
   [[nodiscard]] std::size_t used_bytes() const {
-    return used_ * kBlockSize + used_references_ * sizeof(Reference);
+    return used_ * kBlockSize + used_references_ * sizeof(Reference) + charged_;
   }
 
  private:
@@ -67,6 +69,7 @@ class BlockPool {
   Block* idle_references_ = nullptr;
   std::size_t idle_reference_count_ = 0;
   std::size_t used_references_ = 0;
+  std::size_t charged_ = 0;  // of references
 };
 
 // A FIFO of bytes in pooled blocks: appended at the end, gathered for writev, discarded at the
@@ -83,6 +86,9 @@ class ByteQueue {
   [[nodiscard]] std::size_t size() const { return size_; }
 
   [[nodiscard]] bool empty() const { return size_ == 0; }
+
+  // Of the blocks; without what references refer to.
+  [[nodiscard]] std::size_t block_bytes() const;
 
   void append(std::string_view bytes) {
     if (last_ != nullptr && BlockPool::Block::capacity() - last_->end >= bytes.size()) {

@@ -61,6 +61,11 @@ class SharedBytes {
 
   [[nodiscard]] bool empty() const { return bytes_.empty(); }
 
+  // How many share the bytes just now, roughly; 0: they are of nobody.
+  [[nodiscard]] std::uint32_t references() const {
+    return block_ == nullptr ? 0 : block_->references.load(std::memory_order_relaxed);
+  }
+
   // Takes one reference away; frees the block when it was the last.
   static void release(SharedBlock& block) {
     if (block.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {

@@ -106,6 +106,18 @@ struct Dns {
   std::vector<base::Endpoint> servers;  // literal addresses; empty: those of resolv.conf
 };
 
+// How much may wait for a client that does not read. 0: no such limit.
+struct OutputLimit {
+  std::uint64_t hard = 0;    // closed at once
+  std::uint64_t soft = 0;    // closed when it stays over it for `soft_for`
+  Milliseconds soft_for{0};  // 0: at once
+};
+
+struct OutputLimits {
+  OutputLimit normal;
+  OutputLimit pubsub{std::uint64_t{32} << 20U, std::uint64_t{8} << 20U, Milliseconds{60000}};
+};
+
 struct Slowlog {
   std::chrono::microseconds slower_than{10000};
   std::uint32_t max_entries = 128;
@@ -121,15 +133,17 @@ struct Config {
   Probe probe;
   Admin admin;
   std::uint32_t workers = 1;
-  std::string workers_source;    // "default", "FILE:LINE" or "cgroup cpu quota"
-  std::uint64_t memory = 0;      // one budget for everything
-  std::string memory_source;     // as above, or "half of the cgroup's limit"
-  std::uint64_t near_cache = 0;  // at most half of `memory`
-  std::string zone = "auto";     // "auto", "imds" or a name
-  std::string zone_file;         // a downward-API file, as open() wants it; empty: none
+  std::string workers_source;       // "default", "FILE:LINE" or "cgroup cpu quota"
+  std::uint64_t memory = 0;         // one budget for everything
+  std::string memory_source;        // as above, or "half of the cgroup's limit"
+  std::uint64_t cgroup_memory = 0;  // the cgroup's limit; 0: none
+  std::uint64_t near_cache = 0;     // at most half of `memory`
+  std::string zone = "auto";        // "auto", "imds" or a name
+  std::string zone_file;            // a downward-API file, as open() wants it; empty: none
   std::string imds_address = "169.254.169.254:80";
   Reads reads = Reads::Primary;
   std::uint32_t maxclients = 10000;
+  OutputLimits output_limits;
   Upstream upstream;
   Dns dns;
   std::vector<User> users;

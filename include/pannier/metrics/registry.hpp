@@ -44,6 +44,9 @@ class Registry {
   // The same, of limits and denials.
   void set_rules_source(std::function<RulesState()> source);
 
+  // The same, of memory.
+  void set_memory_source(std::function<MemoryState()> source);
+
   [[nodiscard]] Snapshot snapshot() const;
   // The text that Prometheus reads, format 0.0.4.
   [[nodiscard]] std::string serialize() const;

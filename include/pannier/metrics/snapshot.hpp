@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // What the scrape and the status page read: plain values, summed over the workers at one moment.
@@ -41,6 +42,13 @@ struct Facts {
   bool draining = false;
   std::string own_zone;        // empty: not known
   std::string server_version;  // empty: not known
+};
+
+// The memory budget at one moment.
+struct MemoryState {
+  std::uint64_t level = 0;  // 0 normal, 1 tight, 2 full
+  std::uint64_t estimated_bytes = 0;
+  std::vector<std::pair<std::string_view, std::uint64_t>> owners;  // bytes by who holds them
 };
 
 // Of this process, from /proc/self. What could not be read stays 0.
@@ -265,6 +273,7 @@ struct Snapshot {
   std::vector<NodeState> nodes;  // nodes[i] goes with totals.nodes[i]
   std::size_t workers = 0;
   NearCacheState near_cache;
+  MemoryState memory;
   RulesState rules;
   PolicyState policy;
   DnsState dns;

@@ -17,6 +17,7 @@ enum class Refusal : std::uint8_t {
   PinnedWait,  // no exclusive connection within pinned.wait
   Auth,        // -NOAUTH, -WRONGPASS
   Throttled,   // -THROTTLED
+  Memory,      // -UPSTREAM: the budget is used up
   kCount
 };
 
@@ -30,6 +31,7 @@ enum class CloseReason : std::uint8_t {
   OutputLimit,
   Killed,  // CLIENT KILL
   Drain,
+  Memory,  // the budget is used up: it held the most, or came then
   kCount
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pannier/base/memory_budget.hpp"
 #include "pannier/cache/hot_keys.hpp"
 #include "pannier/cache/leases.hpp"
 #include "pannier/cache/miss_cap.hpp"
@@ -52,11 +53,15 @@ struct Shared {
   explicit Shared(const config::Config& configuration)
       : config(configuration),
         recent_writes(configuration.upstream.read_your_writes),
-        near_cache(configuration.near_cache) {}
+        near_cache(configuration.near_cache),
+        memory(configuration.memory,
+               configuration.workers,
+               base::system_memory_reader(configuration.cgroup_memory)) {}
 
   const config::Config& config;
   route::RecentWrites recent_writes;
   cache::NearCache near_cache;
+  base::MemoryBudget memory;  // of all that Pannier holds
   // Of classes that only observe; digests, no values. Set before the workers start, never after:
   // what a write began in it must be ended in it.
   std::unique_ptr<cache::NearCache> shadow;
@@ -159,6 +164,7 @@ struct Context {
   base::TimePoint paused_until{};  // CLIENT PAUSE
   bool pause_writes_only = false;
   base::TimePoint next_protocol_log{};  // a flood of bad clients must not flood the log
+  base::TimePoint next_memory_log{};    // the same of clients that do not read
 };
 
 }  // namespace pannier::proxy

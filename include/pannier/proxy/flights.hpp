@@ -75,7 +75,8 @@ struct Flight {
   std::uint64_t hash = 0;                   // of the key
   std::vector<std::string_view> arguments;  // views into `words`
   std::string words;
-  std::string reply;  // collected so far, then whole
+  std::string reply;        // collected so far, then whole
+  std::size_t charged = 0;  // for it, see Flights::charge
   std::vector<Asker> joiners;
   std::uint64_t digest = 0;  // Sample, Shadow: of the hit; 0: there was none
   base::Duration hit_age{};  // Sample
@@ -95,8 +96,8 @@ class Flights {
 
   // Copies the request into a new flight.
   [[nodiscard]] Id open(const CachedRead& read);
-  // REQUIRES: slots == 0 and no joiner is left.
-  void drop(Id id);
+  // REQUIRES: slots == 0 and no joiner is left. `memory`: see `charge`.
+  void drop(Id id, std::size_t& memory);
 
   [[nodiscard]] Flight& operator[](Id id) { return *flights_[id - 1]; }
 
@@ -106,6 +107,9 @@ class Flights {
   [[nodiscard]] Id find(const CachedRead& read);
   // Nobody may join any more.
   void withdraw(Id id);
+
+  // Of the flight's reply, which has changed: what it takes is added to `memory`.
+  void charge(Id id, std::size_t& memory);
 
   [[nodiscard]] std::size_t open_count() const { return flights_.size() - free_.size(); }
 

@@ -105,6 +105,10 @@ class Session final : public net::Pollable {
   static constexpr std::uint32_t kMaxPending = 4096;    // replies outstanding
   static constexpr std::size_t kPauseAt = 1024 * 1024;  // unread bytes that pause a large reply
   static constexpr std::size_t kResumeAt = 256 * 1024;
+  // Unread bytes from which on no more is asked for, by the level of memory.
+  static constexpr std::size_t kMostOutput = 16 * 1024 * 1024;
+  static constexpr std::size_t kMostOutputWhenTight = 64 * 1024;
+  static constexpr std::size_t kMostOutputWhenFull = 16 * 1024;
 
   Session(Context& context,
           upstream::SessionRef ref,
@@ -140,7 +144,7 @@ class Session final : public net::Pollable {
 
   // Out of order: between replies.
   void push(std::string_view bytes);
-  // A line of MONITOR; a watcher that does not keep up loses its connection.
+  // A line of MONITOR.
   void show(std::string_view line);
 
   [[nodiscard]] std::uint32_t open_place() { return replies_.open(); }
@@ -153,7 +157,7 @@ class Session final : public net::Pollable {
 
   // The same for one that waits because too much is outstanding.
   void wake_for_output() {
-    if (replies_.pending() < kMaxPending / 2) {
+    if (replies_.pending() < max_pending() / 2) {
       wake(Waiting::Output);
     }
   }
@@ -180,6 +184,12 @@ class Session final : public net::Pollable {
   void forget_lane(const upstream::Connection& lane);
   // So much is unread that no more replies, even small ones, are to be fetched for it.
   [[nodiscard]] bool holds_too_much() const;
+  // The same for a large reply that comes in parts.
+  [[nodiscard]] bool wants_pause() const;
+  // In bytes: unread replies, unparsed input, and what lies on its exclusive connection.
+  [[nodiscard]] std::size_t held_bytes() const;
+  // The level of memory fell.
+  void on_memory_eased();
 
   // It does not read what there is for it, or did not a moment ago.
   [[nodiscard]] bool is_behind(base::TimePoint now) const {
@@ -240,8 +250,13 @@ class Session final : public net::Pollable {
   void watch_upload();
   void finish_upload();
   [[nodiscard]] bool write_now(std::string_view bytes, std::size_t& written);
-  [[nodiscard]] bool is_tight() const;
+  [[nodiscard]] std::size_t most_output() const;
+  [[nodiscard]] std::uint32_t max_pending() const;
   [[nodiscard]] bool output_is_full() const;
+  [[nodiscard]] bool may_read() const;
+  [[nodiscard]] bool keep_output_limit();
+  void close_over_limit(bool is_told, std::string_view which, std::uint64_t limit);
+  void charge();
   [[nodiscard]] bool is_quiet() const;
   [[nodiscard]] Binding& other_binding(route::NodeId node);
   void finish_if_done();
@@ -254,7 +269,8 @@ class Session final : public net::Pollable {
   resp::RequestParser parser_;
   ReplyQueue replies_;
   base::ByteQueue out_;
-  std::string input_;  // not parsed yet
+  std::string input_;        // not parsed yet
+  std::size_t charged_ = 0;  // to the worker's memory
   std::uint32_t interest_ = 0;
   Waiting waiting_ = Waiting::Nothing;
   bool flush_scheduled_ = false;
@@ -265,6 +281,7 @@ class Session final : public net::Pollable {
   bool write_blocked_ = false;
   bool watching_progress_ = false;
   base::TimePoint behind_until_{};
+  base::TimePoint over_soft_since_{};  // its output limit; zero: it is not
   bool watching_upload_ = false;
   metrics::CloseReason close_reason_ = metrics::CloseReason::Client;
   std::uint64_t bytes_written_ = 0;

@@ -53,6 +53,9 @@ class Worker {
   // left.
   void drain(std::function<void()> done);
 
+  // A client was turned away before it had a session. On this worker's thread.
+  void count_refused(metrics::CloseReason reason);
+
   [[nodiscard]] const metrics::WorkerMetrics& metrics() const;
   // A hint for whoever hands out sockets.
   [[nodiscard]] std::int64_t session_count() const;

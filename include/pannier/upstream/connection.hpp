@@ -28,7 +28,8 @@ class ConnectionEvents {
   virtual void on_lost(Connection& connection, SlotIndex index, bool was_sent) = 0;
   // After the last on_lost. The connection is dead; its owner destroys it after the turn.
   virtual void on_closed(Connection& connection) = 0;
-  // Unsent bytes fell under kLowWater after they had been over kHighWater.
+  // Unsent bytes fell under kLowWater after they had been over kHighWater, or the requests without
+  // an answer are fewer after is_full().
   virtual void on_drained(Connection& connection) = 0;
 
  protected:
@@ -49,7 +50,9 @@ class Connection final : public net::Pollable, private ReplySink {
   static constexpr std::size_t kFlushEarly = 64 * 1024;
   static constexpr std::size_t kLowWater = 128 * 1024;
   static constexpr std::size_t kHighWater = 256 * 1024;
-  static constexpr std::size_t kMaxBacklog = 16384;  // requests that wait for the handshake
+  static constexpr std::size_t kMaxBacklog = 16384;      // requests that wait for the handshake
+  static constexpr std::size_t kFull = 4 * 1024 * 1024;  // bytes of requests without an answer
+  static constexpr std::size_t kFullWhenTight = 1024 * 1024;
 
   Connection(Runtime& runtime, ConnectionEvents& events, const ConnectionSpec& spec);
   ~Connection();
@@ -103,6 +106,19 @@ class Connection final : public net::Pollable, private ReplySink {
 
   [[nodiscard]] std::int64_t upstream_id() const { return upstream_id_; }
 
+  // No more requests for now; who waits is told by on_drained.
+  [[nodiscard]] bool is_full();
+
+  // Unsent bytes of a request that streams are enough for now.
+  [[nodiscard]] bool is_over_high_water() const {
+    return pipeline_.unsent() >= runtime_.memory.choose(kHighWater, kFlushEarly, kFlushEarly);
+  }
+
+  // Bytes: requests without an answer, and what has come of the next frame.
+  [[nodiscard]] std::size_t held_bytes() const {
+    return pipeline_.request_bytes() + pipeline_.partial_bytes() + backlog_bytes_;
+  }
+
   [[nodiscard]] std::size_t in_flight() const { return pipeline_.size() + backlog_.size(); }
 
   [[nodiscard]] const Pipeline& pipeline() const { return pipeline_; }
@@ -136,6 +152,8 @@ class Connection final : public net::Pollable, private ReplySink {
   void note_sent(std::size_t bytes);
   void note_queued(Slot& slot);
   void drop_everything();
+  void charge();
+  void tell_if_drained();
   [[nodiscard]] metrics::NodeMetrics& metrics();
 
   Runtime& runtime_;
@@ -146,13 +164,16 @@ class Connection final : public net::Pollable, private ReplySink {
   Pipeline pipeline_;
   std::deque<HandshakeStep> handshake_;  // replies still to come
   std::vector<Waiting> backlog_;
+  std::size_t backlog_bytes_ = 0;
+  std::size_t charged_ = 0;  // to the worker's memory
   State state_ = State::Connecting;
   std::uint32_t interest_ = 0;
   net::Urgency urgency_ = net::Urgency::Normal;
   bool paused_ = false;
   bool flush_scheduled_ = false;
   bool over_high_water_ = false;
-  bool feeding_ = false;  // the pipeline is on the stack: close waits until it is not
+  bool was_full_ = false;  // and somebody waits
+  bool feeding_ = false;   // the pipeline is on the stack: close waits until it is not
   std::int64_t upstream_id_ = 0;
   std::uint64_t address_hash_ = 0;
   std::string refusal_;

@@ -41,6 +41,11 @@ class LaneSet {
   void retire(Connection& lane);
   [[nodiscard]] bool is_retired(const Connection& lane) const;
 
+  // Retired lanes that are not read because a client does not read.
+  [[nodiscard]] std::size_t held_up() const;
+  // See Connection::held_bytes.
+  [[nodiscard]] std::size_t held_bytes() const;
+
   // To be called from ConnectionEvents.
   void opened(Connection& lane);
   void closed(Connection& lane);

@@ -50,6 +50,8 @@ class PinnedPool {
   [[nodiscard]] std::size_t used() const { return entries_.size() - idle_count(); }
 
   [[nodiscard]] std::size_t idle_count() const;
+  // See Connection::held_bytes.
+  [[nodiscard]] std::size_t held_bytes() const;
 
  private:
   struct Entry {

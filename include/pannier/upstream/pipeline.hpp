@@ -44,6 +44,10 @@ class Pipeline {
  public:
   // A reply over this many bytes is forwarded in parts as it comes.
   static constexpr std::size_t kStreamFrom = 64 * 1024;
+  // A frame that has to be seen whole is collected up to here; a longer one ends the connection.
+  static constexpr std::size_t kMostCollected = 64 * 1024 * 1024;
+  // A longer reply to MGET is forwarded in parts and not kept.
+  static constexpr std::size_t kMostKept = 4 * 1024 * 1024;
 
   Pipeline(SlotSlab& slots, base::BlockPool& blocks) : slots_(&slots), bytes_(blocks) {}
 
@@ -53,6 +57,12 @@ class Pipeline {
   void append_streamed(std::string_view bytes);
 
   [[nodiscard]] std::size_t unsent() const { return bytes_.size() - sent_; }
+
+  // Bytes of requests without an answer, sent or not.
+  [[nodiscard]] std::size_t request_bytes() const { return bytes_.size(); }
+
+  // Bytes of a frame that is not complete.
+  [[nodiscard]] std::size_t partial_bytes() const { return partial_.capacity(); }
 
   [[nodiscard]] std::size_t gather(std::span<iovec> out) const { return bytes_.gather(out, sent_); }
 
@@ -105,7 +115,8 @@ class Pipeline {
   void confirm(std::string_view frame, ReplySink& sink);
   [[nodiscard]] bool is_push(std::string_view frame) const;
   [[nodiscard]] bool must_collect() const;
-  void keep_partial(std::string_view part, ReplySink& sink);
+  [[nodiscard]] bool may_stream() const;
+  [[nodiscard]] bool keep_partial(std::string_view part, ReplySink& sink);
   void release_answered();
 
   SlotSlab* slots_;

@@ -8,6 +8,7 @@
 #include "pannier/net/poller.hpp"
 #include "pannier/upstream/deadlines.hpp"
 #include "pannier/upstream/slot.hpp"
+#include "pannier/upstream/worker_memory.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -36,6 +37,7 @@ struct Runtime {
   base::TimePoint now = base::Clock::now();  // of the running turn
   base::BlockPool blocks;
   SlotSlab slots;
+  WorkerMemory memory{blocks, slots};
   Deadlines deadlines;
   base::TimerQueue timers;
   metrics::WorkerMetrics metrics;

@@ -95,22 +95,36 @@ struct Slot {
 
 static_assert(sizeof(Slot) <= 96);
 
-// The worker's slots. Indices stay valid until `give`; memory is kept for reuse. Not thread-safe.
+// The worker's slots. Indices stay valid until `give`; memory is kept for reuse until `trim`. Not
+// thread-safe.
 class SlotSlab {
  public:
   [[nodiscard]] SlotIndex take();
   void give(SlotIndex index);
 
   [[nodiscard]] Slot& operator[](SlotIndex index) {
-    return (*chunks_[index / kChunk])[index % kChunk];
+    return chunks_[index / kChunk]->slots[index % kChunk];
   }
+
+  // Gives chunks in which no slot is in use back to the allocator.
+  void trim();
+
+  // Of the slots in use.
+  [[nodiscard]] std::size_t bytes() const { return in_use_ * sizeof(Slot); }
 
   [[nodiscard]] std::size_t in_use() const { return in_use_; }
 
  private:
   static constexpr std::size_t kChunk = 256;
 
-  std::vector<std::unique_ptr<std::array<Slot, kChunk>>> chunks_;
+  struct Chunk {
+    std::array<Slot, kChunk> slots;
+    std::size_t used = 0;
+  };
+
+  void add_chunk();
+
+  std::vector<std::unique_ptr<Chunk>> chunks_;  // null: was given back
   SlotIndex free_ = kNoSlot;
   std::size_t in_use_ = 0;
 };

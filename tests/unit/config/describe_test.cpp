@@ -36,6 +36,7 @@ upstream:
               "upstream login as app",
               "workers 2 (line 5)",
               "memory 256MiB (default), near cache 128MiB of it",
+              "output limits: normal none, pubsub 32MiB or 8MiB for 1m",
               "connections per node: at most 4 shared (2 workers x 2 lanes, for each database and "
               "protocol version in use); with all nodes together at most 512 exclusive",
               "timeouts connect 250ms, attempt 150ms, read 500ms, write 2s, slow 30s; probe 400ms, "

@@ -130,6 +130,11 @@ TEST_CASE("examples: the values of pannier.yaml are those of the smallest file",
   CHECK(full->imds_address == least->imds_address);
   CHECK(full->reads == least->reads);
   CHECK(full->maxclients == least->maxclients);
+  const auto& limits = full->output_limits;
+  CHECK(limits.normal.hard + limits.normal.soft == 0);
+  CHECK(limits.pubsub.hard == least->output_limits.pubsub.hard);
+  CHECK(limits.pubsub.soft == least->output_limits.pubsub.soft);
+  CHECK(limits.pubsub.soft_for == least->output_limits.pubsub.soft_for);
   CHECK(full->service == least->service);
   CHECK(full->slowlog.slower_than == least->slowlog.slower_than);
   CHECK(full->slowlog.max_entries == least->slowlog.max_entries);

@@ -63,3 +63,27 @@ TEST_CASE("slot: what is given back is used again and comes clean", "[upstream]"
   }
   REQUIRE(again == 300);
 }
+
+TEST_CASE("slot: trim gives back what nobody uses and keeps the others' places", "[upstream]") {
+  SlotSlab slots;
+  std::vector<SlotIndex> taken;
+  for (int i = 0; i < 2000; ++i) {
+    taken.push_back(slots.take());
+  }
+  const SlotIndex kept = taken[1000];
+  slots[kept].place = 42;
+  for (const SlotIndex index : taken) {
+    if (index != kept) {
+      slots.give(index);
+    }
+  }
+  CHECK(slots.bytes() == sizeof(Slot));
+  slots.trim();
+  CHECK(slots[kept].place == 42);
+  std::set<SlotIndex> again{kept};
+  for (int i = 0; i < 3000; ++i) {
+    REQUIRE(again.insert(slots.take()).second);
+  }
+  CHECK(slots[kept].place == 42);
+  CHECK(slots.in_use() == 3001);
+}
