@@ -23,6 +23,11 @@ inline void assign(std::uint32_t& out, const Reading& reading) {
   out = static_cast<std::uint32_t>(reading.number);
 }
 
+// Of Type::Share.
+inline void assign_percent(std::uint32_t& out, const Reading& reading) {
+  out = static_cast<std::uint32_t>(reading.number / kShareUnit);
+}
+
 inline void assign(std::uint64_t& out, const Reading& reading) {
   out = static_cast<std::uint64_t>(reading.number);
 }

@@ -67,14 +67,15 @@ void add_connections(const Config& config, std::vector<std::string>& out) {
   const auto& timeouts = upstream.timeouts;
   out.push_back(
       fmt::format("timeouts connect {}, attempt {}, read {}, write {}, slow {}; probe {}, "
-                  "read_your_writes {}",
+                  "read_your_writes {}, retries {}%",
                   shown(timeouts.connect),
                   shown(timeouts.attempt),
                   shown(timeouts.read),
                   shown(timeouts.write),
                   shown(timeouts.slow),
                   shown(upstream.probe),
-                  shown(upstream.read_your_writes)));
+                  shown(upstream.read_your_writes),
+                  upstream.retries));
 }
 
 std::string shown(const OutputLimit& limit) {

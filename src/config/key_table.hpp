@@ -15,6 +15,7 @@ namespace pannier::config {
 struct Draft;
 
 inline constexpr std::int64_t kShareUnit = 1000;  // of a percent
+inline constexpr std::int64_t kPercent = kShareUnit;
 
 enum class Type : std::uint8_t {
   Section,     // a map; `words` may name the key that a plain string stands for

@@ -186,6 +186,8 @@ constexpr std::array kKeys{
         [](D d, R r) { assign(d.config.upstream.probe, r); }, 10 * kMs, kHour},
     Key{"upstream.read_your_writes", Type::Duration, "1s", "a written key is read from the primary",
         [](D d, R r) { assign(d.config.upstream.read_your_writes, r); }, 0, kHour},
+    Key{"upstream.retries", Type::Share, "20%", "further tries, as a share of a node's requests",
+        [](D d, R r) { assign_percent(d.config.upstream.retries, r); }, 0, 100 * kPercent},
     Key{"upstream.allow_monitor", Type::Flag, "false", "MONITOR of the node itself",
         [](D d, R r) { assign(d.config.upstream.allow_monitor, r); }},
 

@@ -16,7 +16,6 @@ constexpr std::int64_t kMaxBurst = 1024 * kMiB;
 constexpr std::int64_t kMaxValue = 64 * kMiB;
 constexpr std::int64_t kMaxArgument = 512 * kMiB;  // what the server takes
 constexpr std::int64_t kMaxConcurrent = 1 << 16;
-constexpr std::int64_t kPercent = kShareUnit;
 constexpr std::string_view kModes = "off|observe|enforce";
 constexpr std::string_view kOnErrors = "fail|stale|miss";
 constexpr Milliseconds kLease{2000};
@@ -102,10 +101,6 @@ void add_command(std::vector<std::string>& commands, D draft, R reading) {
       NamedCommand{reading.place.line, reading.place.column, reading.path, reading.text});
 }
 
-void set_percent(std::uint32_t& out, R reading) {
-  out = static_cast<std::uint32_t>(reading.number / kShareUnit);
-}
-
 // A row reads better as one or two lines than as eight.
 // clang-format off
 constexpr std::array kKeys{
@@ -146,7 +141,7 @@ constexpr std::array kKeys{
     Key{"classes[].cache.ttl", Type::Duration, "30s", "how long a value may be served",
         [](D d, R r) { assign(cache(d).ttl, r); }, 1 * kMs, kMaxTtl},
     Key{"classes[].cache.jitter", Type::Share, "10%", "a life is shortened by up to so much",
-        [](D d, R r) { set_percent(cache(d).jitter, r); }, 0, 90 * kPercent},
+        [](D d, R r) { assign_percent(cache(d).jitter, r); }, 0, 90 * kPercent},
     Key{"classes[].cache.coherence", Type::Choice, "tracking", "how changes are noticed",
         [](D d, R r) { assign(cache(d).coherence, r); }, 0, 0, "tracking|ttl"},
     Key{"classes[].cache.negative", Type::Duration, "0s", "how long \"no such key\" may be served",
@@ -154,7 +149,7 @@ constexpr std::array kKeys{
     Key{"classes[].cache.max_value", Type::Size, "256KiB", "larger replies are not kept",
         [](D d, R r) { assign(cache(d).max_value, r); }, 1, kMaxValue},
     Key{"classes[].cache.refresh_ahead", Type::Share, "0%", "of a life; a hit later refreshes",
-        [](D d, R r) { set_percent(cache(d).refresh_ahead, r); }, 0, 99 * kPercent},
+        [](D d, R r) { assign_percent(cache(d).refresh_ahead, r); }, 0, 99 * kPercent},
     Key{"classes[].cache.stale_while_revalidate", Type::Duration, "0s", "served while refreshed",
         [](D d, R r) { assign(cache(d).stale_while_revalidate, r); }, 0, kMaxTtl},
     Key{"classes[].cache.stale_if_error", Type::Duration, "0s", "served while upstream is away",
@@ -185,7 +180,7 @@ constexpr std::array kKeys{
     Key{"classes[].ttl.max", Type::Duration, "", "longer ones are shortened to it",
         [](D d, R r) { assign(ttl(d).max, r); }, 1 * kMs, kMaxStoredTtl},
     Key{"classes[].ttl.jitter", Type::Share, "0%", "a TTL is shortened by up to so much",
-        [](D d, R r) { set_percent(ttl(d).jitter, r); }, 0, 90 * kPercent},
+        [](D d, R r) { assign_percent(ttl(d).jitter, r); }, 0, 90 * kPercent},
     Key{"classes[].ttl.sliding", Type::Flag, "false", "reads renew it; needs default",
         [](D d, R r) { assign(ttl(d).sliding, r); }},
     Key{"classes[].ttl.require", Type::Flag, "false", "stores without a TTL are refused",

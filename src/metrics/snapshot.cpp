@@ -23,6 +23,8 @@ constexpr std::array<std::string_view, 10> kCloseReasons{"client",
                                                          "memory"};
 constexpr std::array<std::string_view, 7> kRefusals{
     "not_sent", "may_have_run", "denied", "pinned_wait", "auth", "throttled", "memory"};
+constexpr std::array<std::string_view, static_cast<std::size_t>(RetryReason::kCount)> kRetries{
+    "refused", "not_sent", "lost", "silent", "order"};
 constexpr std::array<std::string_view, 2> kPinnedStates{"idle", "used"};
 constexpr std::array<std::string_view, 6> kMisses{
     "absent", "unproven", "bypass", "strong", "write_busy", "uncachable"};
@@ -94,6 +96,9 @@ void add_worker(Totals& total, const WorkerMetrics& source) {
   add_all(total.refusals, source.refusals);
   add_histogram(total.local_duration, source.local_duration);
   add_histogram(total.upstream_duration, source.upstream_duration);
+  add_all(total.retries, source.retries);
+  total.retries_over_budget += source.retries_over_budget.value();
+  total.retries_given_up += source.retries_given_up.value();
   total.reads_same_zone += source.reads_same_zone.value();
   total.reads_cross_zone += source.reads_cross_zone.value();
   total.reads_kept_on_primary += source.reads_kept_on_primary.value();
@@ -301,6 +306,10 @@ std::string_view label_of(CloseReason reason) {
 
 std::string_view label_of(Refusal refusal) {
   return kRefusals.at(static_cast<std::size_t>(refusal));
+}
+
+std::string_view label_of(RetryReason reason) {
+  return kRetries.at(static_cast<std::size_t>(reason));
 }
 
 std::string_view label_of(PinnedState state) {

@@ -301,7 +301,7 @@ std::uint32_t next_random(Context& context) {
 void answer_asker(Context& context, const Asker& asker, std::string_view bytes) {
   if (Session* session = context.sessions.find(asker.session)) {
     session->reply(asker.place, asker.silent ? std::string_view{} : bytes);
-    session->wake(Waiting::Order);
+    session->wake_for_order();
     session->wake_for_output();
   }
 }
@@ -311,7 +311,7 @@ void answer_asker(Context& context, const Asker& asker, const base::SharedBytes&
     answer_asker(context, asker, std::string_view{});
   } else if (Session* session = context.sessions.find(asker.session)) {
     session->reply(asker.place, bytes);
-    session->wake(Waiting::Order);
+    session->wake_for_order();
     session->wake_for_output();
   }
 }

@@ -13,6 +13,8 @@
 // of their own whose reply is kept (design.md §4, behaviour §5). All of it on one worker's thread.
 namespace pannier::proxy {
 
+struct Failed;  // retries.hpp
+
 enum class Served : std::uint8_t {
   No,    // not a read of a cached class, or the cache may not serve it: forward it plainly
   Done,  // answered, or joined
@@ -114,18 +116,22 @@ void touch_hot_keys(Context& context);
                                      std::string_view bytes,
                                      bool last);
 // Its connection is gone. True: its session's reply was dealt with here.
-[[nodiscard]] bool lose_flight(Context& context,
-                               const upstream::Slot& slot,
-                               std::string_view error);
+[[nodiscard]] bool lose_flight(Context& context, const upstream::Slot& slot, const Failed& failed);
+// Its node keeps silent and another one may serve it: all who ask are handled again, the slot's
+// session too. False: they have to wait.
+[[nodiscard]] bool leave_silent_flight(Context& context,
+                                       const upstream::Slot& slot,
+                                       const Failed& failed);
 // Its deadline has passed. True as above.
 [[nodiscard]] bool time_out_flight(Context& context,
                                    const upstream::Slot& slot,
                                    std::string_view error);
 
-// Answers all askers with an error, or, when upstream is `away`, with what their class allows then
-// (away_answers.hpp). True: the leader was dealt with; else it is the caller's to answer.
+// Answers all askers with an error. When upstream is `away`, they are handled again instead, or get
+// what their class allows then (away_answers.hpp). True: the leader was dealt with; else it is the
+// caller's to answer.
 [[nodiscard]] bool fail_askers(
-    Context& context, Flights::Id id, const Asker& leader, std::string_view error, bool away);
+    Context& context, Flights::Id id, const Asker& leader, const Failed& failed, bool away);
 
 // Upstream has nothing for this asker's key: it gets nil, or waits for the holder of the lease.
 // True: somebody is filling it.

@@ -5,6 +5,7 @@
 #include "cached_reads.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
+#include "retries.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,12 +21,6 @@ using metrics::ClassMetrics;
 
 ClassMetrics& metrics_of(Context& context, const Flight& flight) {
   return context.runtime.metrics.classes[flight.key_class];
-}
-
-// Refusals that say nothing about the key: upstream cannot serve now.
-bool says_away(std::string_view reply) {
-  return reply.starts_with("-LOADING") || reply.starts_with("-MASTERDOWN") ||
-         reply.starts_with("-CLUSTERDOWN");
 }
 
 // Shorter by a random part of the class's jitter, so that what was filled together does not expire
@@ -213,13 +208,13 @@ bool settle_flight(Context& context, Flights::Id id, const Asker& leader, std::s
     compare_sample(context, flight, whole);
     return true;
   }
-  const bool away = says_away(whole);
+  const bool away = is_refusal(whole);
   if (!away && flight.kind != FlightKind::Shadow) {
     note_shown(context, flight.read().query, flight.ticket, whole);
   }
   if (whole.starts_with('-')) {
     flight.keep = false;
-    return fail_askers(context, id, leader, whole, away);
+    return fail_askers(context, id, leader, {RetryReason::Refused, flight.node, whole}, away);
   }
   if (flight.kind == FlightKind::Shadow) {
     note_shadow(context, flight, whole);
@@ -307,79 +302,32 @@ bool take_read_reply(Context& context,
   return handled && !slot.started;
 }
 
-// What the asker waits for is another flight now.
-void move_part(Context& context, const Asker& asker, Flights::Id id) {
-  Session* session = context.sessions.find(asker.session);
-  if (session == nullptr) {
-    return;
-  }
-  for (Participation& part : session->reads) {
-    part.flight = part.place == asker.place ? id : part.flight;
-  }
-}
-
-// The second try of a flight whose connection was lost: one for all its askers.
-void retry_now(Context& context, Flights::Id id) {
-  Flight& old = context.flights[id];
-  const Flights::Id next = start_flight(context, {old.read(), FlightKind::Read, 0});
-  if (next == 0 || context.flights[next].answered) {
-    const std::string error = old.reply;
-    static_cast<void>(fail_askers(context, id, {}, error, true));
-  } else {
-    Flight& fresh = context.flights[next];
-    fresh.retried = true;
-    fresh.joiners = std::exchange(old.joiners, {});
-    for (const Asker& asker : fresh.joiners) {
-      move_part(context, asker, next);
-    }
-  }
-  static_cast<void>(release_hold(context, id));
-}
-
-// In a later turn, when the lost connection is out of the way.
-bool retry_later(Context& context, Flights::Id id, const Asker& leader, std::string_view error) {
-  Flight& flight = context.flights[id];
-  const bool led = leader.session.generation != 0;
-  const bool shared = flight.kind == FlightKind::Read || flight.kind == FlightKind::Refresh;
-  if (flight.retried || !shared || (flight.joiners.empty() && !led)) {
-    return false;
-  }
-  if (led) {
-    flight.joiners.push_back(leader);
-    if (Session* session = context.sessions.find(leader.session)) {
-      for (Participation& part : session->reads) {
-        part.led = part.led && part.place != leader.place;
-      }
-    }
-  }
-  flight.reply = error;
-  ++flight.slots;
-  context.runtime.timers.add(context.runtime.now, [&context, id] { retry_now(context, id); });
-  return true;
-}
-
 }  // namespace
 
 bool fail_askers(
-    Context& context, Flights::Id id, const Asker& leader, std::string_view error, bool away) {
+    Context& context, Flights::Id id, const Asker& leader, const Failed& failed, bool away) {
   Flight& flight = context.flights[id];
   flight.answered = true;
   context.flights.withdraw(id);
   const CachedRead read = flight.read();
+  const bool again = away && may_try_again(context, flight, failed);
   for (const Asker& asker : std::exchange(flight.joiners, {})) {
     leave_flight(context, asker);
     if (asker.wait != 0 && !end_lease_wait(context, asker.wait, metrics::LeaseEnd::TimedOut)) {
       continue;
     }
-    if (!away || !answer_away(context, read, asker)) {
-      answer_asker(context, asker, error);
+    if (again) {
+      ask_again(context, flight, asker, failed);
+    } else if (!away || !answer_away(context, read, asker)) {
+      answer_asker(context, asker, failed.error);
     }
   }
   if (leader.session.generation == 0) {
     return true;
   }
   leave_flight(context, leader);
-  return away && answer_away(context, read, leader);
+  return again ? ask_again(context, flight, leader, failed)
+               : away && answer_away(context, read, leader);
 }
 
 void free_joiners(Context& context, Flights::Id id) {
@@ -449,7 +397,7 @@ bool take_flight_reply(Context& context,
   return handled;
 }
 
-bool lose_flight(Context& context, const upstream::Slot& slot, std::string_view error) {
+bool lose_flight(Context& context, const upstream::Slot& slot, const Failed& failed) {
   Flight& flight = context.flights[slot.flight];
   bool handled = slot.purpose != upstream::Purpose::None;
   if (!handled && !flight.answered) {
@@ -460,12 +408,29 @@ bool lose_flight(Context& context, const upstream::Slot& slot, std::string_view 
     if (slot.started) {
       leader.session = {};  // half of it has left: the session is closed
     }
-    handled = retry_later(context, slot.flight, leader, error) ||
-              fail_askers(context, slot.flight, leader, error, true);
-    handled = handled && !slot.started;
+    handled = fail_askers(context, slot.flight, leader, failed, true) && !slot.started;
   }
   static_cast<void>(release_hold(context, slot.flight));
   return handled;
+}
+
+bool leave_silent_flight(Context& context, const upstream::Slot& slot, const Failed& failed) {
+  Flight& flight = context.flights[slot.flight];
+  if (flight.answered || !may_try_again(context, flight, failed)) {
+    return false;
+  }
+  flight.answered = true;
+  flight.keep = false;
+  context.flights.withdraw(slot.flight);
+  std::vector<Asker> askers = std::exchange(flight.joiners, {});
+  askers.push_back({slot.session, slot.place, slot.silent, 0});
+  for (const Asker& asker : askers) {
+    leave_flight(context, asker);
+    if (asker.wait == 0 || end_lease_wait(context, asker.wait, metrics::LeaseEnd::TimedOut)) {
+      ask_again(context, flight, asker, failed);
+    }
+  }
+  return true;
 }
 
 bool time_out_flight(Context& context, const upstream::Slot& slot, std::string_view error) {
@@ -474,7 +439,8 @@ bool time_out_flight(Context& context, const upstream::Slot& slot, std::string_v
     return slot.purpose != upstream::Purpose::None;
   }
   flight.keep = false;
-  return fail_askers(context, slot.flight, {slot.session, slot.place, slot.silent, 0}, error, true);
+  const Asker leader{slot.session, slot.place, slot.silent, 0};
+  return fail_askers(context, slot.flight, leader, {RetryReason::Silent, slot.node, error}, true);
 }
 
 }  // namespace pannier::proxy

@@ -104,6 +104,9 @@ Flights::Id begin_flight(Context& context, upstream::Connection& lane, const Fil
   flight.rules = context.rules;
   flight.node = lane.node();
   flight.sent = context.runtime.now;
+  flight.asked = context.again == nullptr ? flight.sent : context.again->started;
+  flight.is_last_try = context.again != nullptr && context.again->is_last;
+  flight.tries = context.again == nullptr ? 0 : context.again->tries + 1;
   const bool shadow = fill.kind == FlightKind::Shadow;
   flight.ticket =
       (shadow ? *context.shared.shadow : context.shared.near_cache).begin(fill.read.query);

@@ -136,7 +136,7 @@ void begin_mget(Context& context, Session& session, upstream::Connection& lane, 
     if (!identify_read(context, session, get_row(), get, one.read)) {
       continue;
     }
-    session.reads.push_back({one.read.query.hash, 0, session.replies().next_place(), true});
+    session.reads.push_back({one.read.query.hash, 0, session.next_place(), true});
     if (!key.kept && !key.repeated) {
       key.flight = begin_flight(context, lane, one);
       context.flights[key.flight].slots += 2;  // the MGET, and the hold until `follow_mget`

@@ -42,7 +42,8 @@ route::Route select(Context& context, config::Reads reads, std::uint32_t salt) {
           route::RecentWrites::hash(key), node.caught_up_epoch, context.runtime.now);
     });
   };
-  const route::Route route = route::select_read(*context.topology, reads, salt, is_recent);
+  const route::Route route =
+      route::select_read(*context.topology, reads, salt, is_recent, context.avoided);
   if (route.reason == route::RouteReason::RecentWrite) {
     context.runtime.metrics.reads_kept_on_primary.add();
   }
@@ -111,6 +112,22 @@ route::Route choose_read_node(Context& context,
     return {context.topology->primary, route::RouteReason::NotReplicaSafe};
   }
   return select(context, reads, salt);
+}
+
+bool is_open(const Context& context, route::NodeId node) {
+  return context.topology->nodes[node].breaker == route::BreakerState::Open;
+}
+
+bool has_alternative(const Context& context, const route::Route& route) {
+  switch (route.reason) {
+    case route::RouteReason::SameZoneReplica:
+    case route::RouteReason::SameZonePrimary:
+    case route::RouteReason::AnyReplica:
+    case route::RouteReason::NearestNode:
+      return context.ready_nodes > 1;
+    default:
+      return false;
+  }
 }
 
 }  // namespace pannier::proxy

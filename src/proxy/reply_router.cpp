@@ -8,6 +8,7 @@
 #include "fleet_limits.hpp"
 #include "introspection.hpp"
 #include "request_handler.hpp"
+#include "retries.hpp"
 #include "throttle.hpp"
 #include "ttl_requests.hpp"
 #include "write_marks.hpp"
@@ -57,6 +58,7 @@ void ReplyRouter::on_opened(upstream::Connection& connection) {
     if (db != 0) {
       context.sessions.for_each([](Session& session) { session.wake(Waiting::Database); });
     }
+    context.sessions.for_each([](Session& session) { session.wake(Waiting::Node); });
     return;
   }
   const auto owner = context.pinned_owners.find(&connection);
@@ -92,6 +94,9 @@ void ReplyRouter::route(upstream::Connection& connection,
       send_with_script(*context_, connection, index, bytes)) {
     return;
   }
+  if (type == '-' && last && is_refusal(bytes) && retry_refused(connection, index, bytes)) {
+    return;
+  }
   note_reply(connection, index, bytes, type, last);
   if (last) {
     settle(connection, index);
@@ -123,6 +128,9 @@ void ReplyRouter::route(upstream::Connection& connection,
       finish(connection, slot, *session);
     }
     return;
+  }
+  if (slot.is_write && last && !session->retries.empty()) {
+    fail_overtaken(*context_, *session, slot.place);
   }
   hand_on(*session, index, bytes, last);
   if (last) {
@@ -157,9 +165,6 @@ void ReplyRouter::note_reply(upstream::Connection& connection,
   auto& metrics = context_->runtime.metrics;
   if (type == '-' && last) {
     metrics.commands.at(slot.row).errors.add();
-    if (bytes.starts_with("-READONLY") && context_->shared.refresh_topology) {
-      context_->shared.refresh_topology();
-    }
   }
   if ((!last && !slot.is_subscribe) || bytes.size() > 64 * 1024) {
     if (Session* session = context_->sessions.find(slot.session)) {
@@ -216,7 +221,7 @@ void ReplyRouter::finish(upstream::Connection& connection, upstream::Slot& slot,
     binding.in_flight -= binding.in_flight > 0 ? 1 : 0;
     binding.writes -= slot.is_write && binding.writes > 0 ? 1 : 0;
   }
-  session.wake(Waiting::Order);
+  session.wake_for_order();
   session.wake_for_output();
 }
 
@@ -335,13 +340,15 @@ void ReplyRouter::on_lost(upstream::Connection& connection,
   if (slot.purpose == upstream::Purpose::Mget) {
     take_mget_reply(*context_, index, {});
   }
-  const bool answered =
-      slot.flight != 0 && lose_flight(*context_, slot, lost_reply(connection, was_sent));
+  const std::string error = lost_reply(connection, was_sent);
+  const Failed failed{
+      was_sent ? RetryReason::Lost : RetryReason::NotSent, connection.node(), error};
+  const bool answered = slot.flight != 0 && lose_flight(*context_, slot, failed);
   Session* session = context_->sessions.find(slot.session);
   if (session == nullptr) {
     return;
   }
-  if (answered) {
+  if (answered || (slot.flight == 0 && try_again(*context_, connection, index, failed))) {
     finish(connection, slot, *session);
     return;
   }
@@ -453,46 +460,6 @@ void ReplyRouter::on_drained(upstream::Connection& connection) {
     }
   }
   context_->sessions.for_each([](Session& session) { session.wake(Waiting::Lane); });
-}
-
-void ReplyRouter::time_out(upstream::SlotIndex index) {
-  upstream::Slot& slot = context_->runtime.slots[index];
-  auto& metrics = context_->runtime.metrics;
-  Session* session = context_->sessions.find(slot.session);
-  const base::TimePoint now = context_->runtime.now;
-  const bool blocking = slot.purpose == upstream::Purpose::Blocking;
-  if (session != nullptr && session->is_behind(now) && !blocking) {
-    // Its own client may be what it waits for; others must not.
-    if (slot.flight != 0) {
-      free_joiners(*context_, slot.flight);
-    }
-    slot.start = now;
-    slot.deadline = slot.is_write ? upstream::DeadlineKind::Write : upstream::DeadlineKind::Read;
-    context_->runtime.deadlines.add(index);
-    return;
-  }
-  metrics.nodes.at(slot.node).timeouts.add();
-  slot.fate = upstream::Fate::Abandoned;
-  if (slot.purpose == upstream::Purpose::Limit) {
-    take_limit_reply(*context_, slot, {});
-    return;
-  }
-  const std::string error =
-      error_reply(slot.in_backlog ? "UPSTREAM no connection within the deadline (not sent)"
-                                  : "UPSTREAM no reply within the deadline (may have run)");
-  const bool answered = slot.flight != 0 && time_out_flight(*context_, slot, error);
-  if (session == nullptr || answered) {
-    return;
-  }
-  if (slot.purpose == upstream::Purpose::Learn) {
-    learn_command(*context_, index, {});
-    session->wake(Waiting::Learning);
-    return;
-  }
-  const auto reason = slot.in_backlog ? metrics::Refusal::NotSent : metrics::Refusal::MayHaveRun;
-  metrics.refusals.at(static_cast<std::size_t>(reason)).add();
-  metrics.commands.at(slot.row).errors.add();
-  give(*session, slot, error, true);
 }
 
 }  // namespace pannier::proxy

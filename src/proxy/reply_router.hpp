@@ -26,8 +26,9 @@ class ReplyRouter final : public upstream::ConnectionEvents {
   void on_closed(upstream::Connection& connection) override;
   void on_drained(upstream::Connection& connection) override;
 
-  // Answers a request whose time is over; its slot stays in the line, its reply will be dropped.
-  void time_out(upstream::SlotIndex index);
+  // Answers a request whose time of this kind is over, or has it tried elsewhere; its slot stays in
+  // the line, its reply will be dropped.
+  void time_out(upstream::SlotIndex index, upstream::DeadlineKind kind);
 
  private:
   void route(upstream::Connection& connection,
@@ -55,6 +56,10 @@ class ReplyRouter final : public upstream::ConnectionEvents {
                    const upstream::Slot& slot,
                    Session& session,
                    bool was_sent);
+  [[nodiscard]] bool retry_refused(upstream::Connection& connection,
+                                   upstream::SlotIndex index,
+                                   std::string_view bytes);
+  void end_attempt(upstream::SlotIndex index);
   void send_again(upstream::Connection& from, upstream::SlotIndex index);
   void lose_pinned(upstream::Connection& connection, Session& session);
 

@@ -10,6 +10,7 @@
 #include "introspection.hpp"
 #include "memory_keeper.hpp"
 #include "policy_stage.hpp"
+#include "retries.hpp"
 #include "throttle.hpp"
 #include "ttl_requests.hpp"
 #include "write_marks.hpp"
@@ -182,6 +183,8 @@ Step refuse_away(Context& context, Session& session, const Forwarding& what, std
   }
   if (is_info(what.row)) {
     session.answer(local_info(context, session, what.request.arguments));
+  } else if (context.again != nullptr) {
+    session.answer(context.again->error);
   } else {
     refuse(context, session, metrics::Refusal::NotSent, fmt::format("UPSTREAM {} (not sent)", why));
   }
@@ -199,6 +202,54 @@ void count_zone(Context& context, const route::Route& route) {
       .add();
 }
 
+// The lane to the node of `route`, or to another one that may serve the request as well: then
+// `route` is that one's. Null when none can be reached, or with `waiting` set.
+upstream::Connection* reach(Context& context,
+                            Session& session,
+                            const Forwarding& what,
+                            route::Route& route) {
+  const auto lane_to = [&](route::NodeId node) {
+    return is_open(context, node) ? nullptr : lane_for(context, session, node);
+  };
+  upstream::Connection* lane = lane_to(route.node);
+  if (lane == nullptr && session.waiting() == Waiting::Nothing && has_alternative(context, route)) {
+    const route::NodeId avoided = std::exchange(context.avoided, route.node);
+    route = choose_node(context, session, what.row, what.request.arguments);
+    context.avoided = avoided;
+    lane = lane_to(route.node);
+  }
+  return lane;
+}
+
+base::Duration patience_of(const Context& context, const CommandSpec& row) {
+  const auto& timeouts = context.shared.config.upstream.timeouts;
+  return context.again != nullptr ? context.again->due - context.runtime.now
+         : counts_as_write(row)   ? base::Duration(timeouts.write)
+                                  : base::Duration(timeouts.read);
+}
+
+// The node cannot be reached at the moment. As long as its breaker is closed that may be over soon;
+// nothing has been sent, so the request can wait for it.
+Step wait_for_node(Context& context, Session& session, const Forwarding& what, route::NodeId node) {
+  const bool may_wait = context.shared.config.upstream.retries > 0 && !is_open(context, node) &&
+                        !wait_is_over(context, session);
+  if (may_wait) {
+    start_waiting(context, session, Waiting::Node, patience_of(context, what.row));
+    return wait(session, Waiting::Node);
+  }
+  stop_waiting(context, session);
+  const route::Node& away = context.topology->nodes[node];
+  const std::string_view why = context.lanes.away(node);
+  return refuse_away(context,
+                     session,
+                     what,
+                     fmt::format("node {} is away: {}",
+                                 away.name,
+                                 !away.last_error.empty() ? std::string_view(away.last_error)
+                                 : why.empty()            ? std::string_view("it cannot be reached")
+                                                          : why));
+}
+
 // A read whose reply others may share: they may come and go, it goes on.
 void send_flight(Context& context,
                  Session& session,
@@ -207,7 +258,7 @@ void send_flight(Context& context,
                  const Fill& fill) {
   out.flight = begin_flight(context, lane, fill);
   Flight& flight = context.flights[out.flight];
-  session.reads.push_back({flight.hash, out.flight, session.replies().next_place(), true});
+  session.reads.push_back({flight.hash, out.flight, session.next_place(), true});
   ++flight.slots;
   send(context, session, lane, out);
   follow_flight(context, lane, out.flight);
@@ -224,6 +275,18 @@ void send_mget(
   follow_mget(context, lane, mget);
 }
 
+// A further try has what is left of the first one's time.
+void set_deadline(const Context& context, const route::Route& route, Outgoing& out) {
+  out.deadline = deadline_of(*out.row);
+  if (context.again != nullptr) {
+    out.deadline = upstream::DeadlineKind::Timed;
+    out.due = context.again->due;
+  } else if (out.deadline == upstream::DeadlineKind::Read && has_alternative(context, route) &&
+             out.frame.size() <= kMaxRetryBytes) {
+    out.deadline = upstream::DeadlineKind::Attempt;
+  }
+}
+
 // Replies that Pannier does not pass on as they come.
 void set_purpose(Context& context, const upstream::Connection& lane, Outgoing& out) {
   if (is_info(*out.row)) {
@@ -237,7 +300,10 @@ void set_purpose(Context& context, const upstream::Connection& lane, Outgoing& o
 Step forward(Context& context, Session& session, const Forwarding& what) {
   const CommandSpec& row = what.row;
   const resp::Request& request = what.request;
-  const route::Route route = choose_node(context, session, row, request.arguments);
+  route::Route route = choose_node(context, session, row, request.arguments);
+  if (context.again != nullptr && context.again->is_over) {
+    return refuse_away(context, session, what, {});
+  }
   if (route.node == route::kNoNode) {
     if (context.topology->generation == 0) {
       return wait(session, Waiting::Topology);
@@ -247,17 +313,11 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
   if (!order_allows(session, row, route.node)) {
     return wait(session, Waiting::Order);
   }
-  upstream::Connection* lane = lane_for(context, session, route.node);
-  if (lane == nullptr && session.waiting() != Waiting::Nothing) {
-    return Step::Wait;
-  }
+  upstream::Connection* lane = reach(context, session, what, route);
   if (lane == nullptr) {
-    return refuse_away(context,
-                       session,
-                       what,
-                       fmt::format("node {} is away: {}",
-                                   context.topology->nodes[route.node].name,
-                                   context.lanes.why_not()));
+    return session.waiting() != Waiting::Nothing
+               ? Step::Wait
+               : wait_for_node(context, session, what, route.node);
   }
   if (lane->is_full()) {
     if (wait_is_over(context, session)) {
@@ -287,7 +347,7 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
   out.row = &row;
   out.arguments = request.arguments;
   out.frame = frame_of(context, request);
-  out.deadline = deadline_of(row);
+  set_deadline(context, route, out);
   out.is_planned = context.ttl.planned;
   set_purpose(context, *lane, out);
   if (what.fill != nullptr) {
@@ -401,8 +461,10 @@ Step decide(Context& context, Session& session, const resp::Request& request) {
   if (!session.lease_waits.empty()) {
     skip_lease_waits(context, session, counts_as_write(*row));
   }
-  Passage passage = Passage::Refused;
-  if (!refused(context, session, *row, request) && !refused_for_memory(context, session, *row)) {
+  const bool is_again = context.again != nullptr;  // the rules have let it pass
+  Passage passage = is_again ? Passage::Free : Passage::Refused;
+  if (!is_again && !refused(context, session, *row, request) &&
+      !refused_for_memory(context, session, *row)) {
     passage = ask_rules(context, session, {*row, request.arguments, request.frame.size()});
   }
   if (passage == Passage::Waits) {
@@ -418,7 +480,7 @@ Step decide(Context& context, Session& session, const resp::Request& request) {
       renew_life(context, session, *row, request.arguments);
     }
   }
-  if (step == Step::Done) {
+  if (step == Step::Done && !is_again) {
     note_handled(context, session, *row, request.arguments);
   }
   return step;

@@ -47,6 +47,10 @@ struct LargeRequest {
                                             std::uint32_t salt,
                                             const command::CommandSpec& row,
                                             std::span<const std::string_view> arguments);
+// Its breaker is open: nothing is sent to it.
+[[nodiscard]] bool is_open(const Context& context, route::NodeId node);
+// Another node could serve this read as well.
+[[nodiscard]] bool has_alternative(const Context& context, const route::Route& route);
 // Where reads of a class go (behaviour 3.1); `session` may be null, `key_class` kNoClass.
 [[nodiscard]] config::Reads class_reads(const Context& context,
                                         const Session* session,

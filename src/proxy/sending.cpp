@@ -47,6 +47,11 @@ void send(Context& context,
   slot.silent = session.state.reply_mode != ReplyMode::On;
   slot.is_subscribe = out.is_subscribe;
   slot.confirmations = out.confirmations;
+  if (context.again != nullptr) {
+    slot.start = context.again->started;
+    slot.tries = context.again->tries + 1;
+    slot.is_last_try = context.again->is_last;
+  }
   slot.flight = out.flight;
   if (is_write) {
     session.last_write_node = connection.node();

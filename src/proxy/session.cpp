@@ -9,6 +9,7 @@
 #include "cached_reads.hpp"
 #include "policy_stage.hpp"
 #include "request_handler.hpp"
+#include "retries.hpp"
 
 #include <sys/epoll.h>
 
@@ -221,6 +222,13 @@ void Session::resume() {
     return;
   }
   waiting_ = Waiting::Nothing;
+  if (!retries.empty() && !handle_retries(context_, *this)) {
+    if (transport_) {
+      update_interest();
+      schedule_flush();
+    }
+    return;
+  }
   const std::string input = std::exchange(input_, {});
   const std::size_t used = process(input);
   if (used < input.size()) {

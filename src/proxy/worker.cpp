@@ -183,10 +183,10 @@ struct Worker::Impl final : net::TurnHooks {
   }
 
   void run_deadlines() {
-    std::vector<upstream::SlotIndex> due;
+    std::vector<upstream::Deadlines::Due> due;
     context.runtime.deadlines.expire(context.runtime.now, due);
-    for (const upstream::SlotIndex index : due) {
-      router.time_out(index);
+    for (const upstream::Deadlines::Due& each : due) {
+      router.time_out(each.index, each.kind);
     }
     context.runtime.timers.run(context.runtime.now);
   }
@@ -306,12 +306,20 @@ void Worker::post(std::function<void(Context&)> action) {
 void Worker::set_topology(route::TopologyPtr topology) {
   post([impl = impl_.get(), topology = std::move(topology)](Context& context) {
     context.topology = topology;
+    context.ready_nodes = static_cast<std::uint32_t>(
+        std::count_if(topology->nodes.begin(), topology->nodes.end(), [](const route::Node& node) {
+          return node.ready;
+        }));
     if (impl->coherence) {
       impl->coherence->set_topology(topology);
     }
     context.lanes.set_topology(topology);
     context.pinned.set_topology(topology);
-    context.sessions.for_each([](Session& session) { session.wake(Waiting::Topology); });
+    context.sessions.for_each([](Session& session) {
+      session.wake(Waiting::Topology);
+      session.wake(Waiting::Node);
+      session.wake(Waiting::Retry);
+    });
   });
 }
 

@@ -337,6 +337,9 @@ void Connection::close(std::string reason) {
 }
 
 void Connection::drop_everything() {
+  for (const Waiting& waiting : std::exchange(backlog_, {})) {
+    pipeline_.push(waiting.index, waiting.request);  // so that its bytes can be asked for
+  }
   for (SlotIndex index = pipeline_.take_head(); index != kNoSlot; index = pipeline_.take_head()) {
     const Slot& slot = runtime_.slots[index];
     if (slot.fate != Fate::Internal) {
@@ -346,10 +349,6 @@ void Connection::drop_everything() {
   }
   backlog_bytes_ = 0;
   charge();
-  for (const Waiting& waiting : std::exchange(backlog_, {})) {
-    events_.on_lost(*this, waiting.index, false);
-    runtime_.slots.give(waiting.index);
-  }
   events_.on_closed(*this);
 }
 

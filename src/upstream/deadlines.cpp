@@ -8,6 +8,7 @@ Deadlines::Deadlines(SlotSlab& slots, const Durations& durations) : slots_(&slot
   lists_[static_cast<std::size_t>(DeadlineKind::Read)].duration = durations.read;
   lists_[static_cast<std::size_t>(DeadlineKind::Write)].duration = durations.write;
   lists_[static_cast<std::size_t>(DeadlineKind::Slow)].duration = durations.slow;
+  lists_[static_cast<std::size_t>(DeadlineKind::Attempt)].duration = durations.attempt;
 }
 
 void Deadlines::add(SlotIndex index) {
@@ -69,18 +70,18 @@ std::optional<base::TimePoint> Deadlines::next() const {
   return earliest;
 }
 
-void Deadlines::expire(base::TimePoint now, std::vector<SlotIndex>& due) {
+void Deadlines::expire(base::TimePoint now, std::vector<Due>& due) {
   for (List& list : lists_) {
     while (list.first != kNoSlot && (*slots_)[list.first].start + list.duration <= now) {
-      const SlotIndex index = list.first;
-      remove(index);
-      due.push_back(index);
+      const Due first{list.first, (*slots_)[list.first].deadline};
+      remove(first.index);
+      due.push_back(first);
     }
   }
   while (!timed_.empty() && timed_.begin()->first <= now) {
     const SlotIndex index = timed_.begin()->second;
     remove(index);
-    due.push_back(index);
+    due.push_back({index, DeadlineKind::Timed});
   }
 }
 

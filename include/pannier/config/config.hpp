@@ -86,6 +86,7 @@ struct Upstream {
   Timeouts timeouts;
   Milliseconds probe{400};
   Milliseconds read_your_writes{1000};
+  std::uint32_t retries = 20;  // further tries, as percent of a node's requests; 0: none
   bool allow_monitor = false;
 };
 

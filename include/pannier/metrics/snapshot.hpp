@@ -249,6 +249,9 @@ struct Totals {
   std::vector<NodeTotals> nodes;        // by node id, as many as were asked for
   HistogramTotals local_duration;
   HistogramTotals upstream_duration;
+  std::array<std::uint64_t, static_cast<std::size_t>(RetryReason::kCount)> retries{};
+  std::uint64_t retries_over_budget = 0;
+  std::uint64_t retries_given_up = 0;
   std::uint64_t reads_same_zone = 0;
   std::uint64_t reads_cross_zone = 0;
   std::uint64_t reads_kept_on_primary = 0;
@@ -311,6 +314,7 @@ struct Snapshot {
 // The label values: "max_clients", "not_sent", "idle".
 [[nodiscard]] std::string_view label_of(CloseReason reason);
 [[nodiscard]] std::string_view label_of(Refusal refusal);
+[[nodiscard]] std::string_view label_of(RetryReason reason);
 [[nodiscard]] std::string_view label_of(PinnedState state);
 [[nodiscard]] std::string_view label_of(Acting acting);
 [[nodiscard]] std::string_view label_of(Miss reason);

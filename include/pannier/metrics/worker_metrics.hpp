@@ -41,6 +41,16 @@ enum class PinnedState : std::uint8_t {
   kCount
 };
 
+// Why a request was tried again (proxy/retry.hpp).
+enum class RetryReason : std::uint8_t {
+  Refused,  // the node refused it before it ran: LOADING, READONLY and the like
+  NotSent,  // its connection failed before any byte of it left
+  Lost,     // a read whose connection was lost
+  Silent,   // a read without a reply within timeouts.attempt
+  Order,    // a read behind a write that is tried again: it must see it
+  kCount
+};
+
 // Why a read of a cached class was not answered from memory.
 enum class Miss : std::uint8_t {
   Absent,      // not kept, expired or invalidated
@@ -180,6 +190,9 @@ struct WorkerMetrics {
   std::array<NodeMetrics, kMaxNodes> nodes;              // by node id
   Histogram local_duration;                              // answered by Pannier itself
   Histogram upstream_duration;  // from parsed to answered, through upstream
+  std::array<Counter, static_cast<std::size_t>(RetryReason::kCount)> retries;
+  Counter retries_over_budget;  // answered with their error: too many tries on the node
+  Counter retries_given_up;     // their deadline passed, or a later write overtook them
   Counter reads_same_zone;
   Counter reads_cross_zone;
   Counter reads_kept_on_primary;  // read-your-writes

@@ -22,6 +22,7 @@
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/lane_set.hpp"
 #include "pannier/upstream/pinned_pool.hpp"
+#include "pannier/upstream/retry_budget.hpp"
 #include "pannier/upstream/runtime.hpp"
 #include "pannier/upstream/tracking.hpp"
 
@@ -117,6 +118,8 @@ struct Context {
         pinned(runtime, events_of_upstream),
         rules(everything.rules),
         rule_stage(worker_index),
+        retry_budgets(metrics::kMaxNodes,
+                      upstream::RetryBudget(everything.config.upstream.retries)),
         slowlog(everything.config.slowlog.max_entries),
         hot_keys(kHotKeys),
         random(worker_index + 1) {}
@@ -135,6 +138,10 @@ struct Context {
   RuleStage rule_stage;
   Flights flights;
   LeaseWaits waits;
+  std::vector<upstream::RetryBudget> retry_budgets;  // by node
+  const Retry* again = nullptr;                      // what is being handled once more; null: not
+  route::NodeId avoided = route::kNoNode;            // not for the running request, if possible
+  std::uint32_t ready_nodes = 0;                     // of `topology`
   std::unordered_map<upstream::SlotIndex, MgetFill> mgets;
   command::LearnedCommands learned;
   TtlState ttl;

@@ -57,10 +57,10 @@ struct Flight {
   FlightKind kind = FlightKind::Read;
   std::uint8_t slots = 0;  // requests of it that are not settled; it dies with the last one
   bool joinable = false;
-  bool keep = false;      // the reply may be installed, if the ticket holds
-  bool tracked = false;   // its node tells of changes: see cache::NearCache::Reply
-  bool answered = false;  // its askers have their reply, or their error
-  bool retried = false;   // the connection of its first try was lost
+  bool keep = false;         // the reply may be installed, if the ticket holds
+  bool tracked = false;      // its node tells of changes: see cache::NearCache::Reply
+  bool answered = false;     // its askers have their reply, or their error
+  bool is_last_try = false;  // it may have run before, see proxy/retry.hpp
   bool announced = false;
   bool overflowed = false;  // the reply is over max_value: it is not held
   std::uint64_t identity = 0;
@@ -72,7 +72,9 @@ struct Flight {
   route::NodeId node = route::kNoNode;
   cache::Ticket ticket;
   base::TimePoint sent{};
-  std::uint64_t hash = 0;                   // of the key
+  std::uint8_t tries = 0;   // before this one
+  base::TimePoint asked{};  // as `sent`, but for a further try: when the first began
+  std::uint64_t hash = 0;   // of the key
   std::vector<std::string_view> arguments;  // views into `words`
   std::string words;
   std::string reply;        // collected so far, then whole

@@ -5,6 +5,7 @@
 #include "pannier/net/poller.hpp"
 #include "pannier/net/transport.hpp"
 #include "pannier/proxy/reply_queue.hpp"
+#include "pannier/proxy/retry.hpp"
 #include "pannier/proxy/rule_stage.hpp"
 #include "pannier/proxy/session_state.hpp"
 #include "pannier/proxy/ttl_state.hpp"
@@ -15,8 +16,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pannier::proxy {
@@ -33,6 +36,8 @@ enum class Waiting : std::uint8_t {
   Pinned,    // no exclusive connection is free
   Database,  // SELECT: until the first lane in that db opened
   Topology,  // nothing is known of upstream yet
+  Node,      // its node cannot be reached now, and may be in a moment
+  Retry,     // requests are to be tried again first (proxy/retries.hpp)
   Learning,  // COMMAND INFO of a command that the table does not know
   Gather,    // other workers are asked
   Paused,    // CLIENT PAUSE
@@ -131,14 +136,14 @@ class Session final : public net::Pollable {
 
   // Takes a place and answers it at once; without a word while CLIENT REPLY says so.
   void answer(std::string_view bytes) {
-    reply(replies_.open(), state.reply_mode == ReplyMode::On ? bytes : std::string_view{});
+    reply(open_place(), state.reply_mode == ReplyMode::On ? bytes : std::string_view{});
   }
 
   void answer(const base::SharedBytes& bytes) {
     if (state.reply_mode == ReplyMode::On) {
-      reply(replies_.open(), bytes);
+      reply(open_place(), bytes);
     } else {
-      reply(replies_.open(), std::string_view{});
+      reply(open_place(), std::string_view{});
     }
   }
 
@@ -147,13 +152,32 @@ class Session final : public net::Pollable {
   // A line of MONITOR.
   void show(std::string_view line);
 
-  [[nodiscard]] std::uint32_t open_place() { return replies_.open(); }
+  [[nodiscard]] std::uint32_t open_place() {
+    return reused_place_ ? *std::exchange(reused_place_, std::nullopt) : replies_.open();
+  }
+
+  // The place that `open_place` gives next.
+  [[nodiscard]] std::uint32_t next_place() const {
+    return reused_place_ ? *reused_place_ : replies_.next_place();
+  }
+
+  // The next request that is handled takes this place, which is open already.
+  void reuse_place(std::uint32_t place) { reused_place_ = place; }
+
+  void stop_reusing() { reused_place_.reset(); }
 
   [[nodiscard]] const ReplyQueue& replies() const { return replies_; }
 
   // Parsing goes on at the end of this turn's events, if it waits for `reason` (any, for Nothing).
   void wake(Waiting reason = Waiting::Nothing);
   void resume();
+
+  // The same for one that waits until what it has in flight is answered.
+  void wake_for_order() {
+    if (waiting_ == Waiting::Order || waiting_ == Waiting::Retry) {
+      wake();
+    }
+  }
 
   // The same for one that waits because too much is outstanding.
   void wake_for_output() {
@@ -226,6 +250,8 @@ class Session final : public net::Pollable {
   SessionCharges charges;
   std::vector<Binding> bindings;
   std::vector<Participation> reads;
+  std::vector<Retry> retries;              // in the order of their places
+  base::TimePoint retry_wake{};            // when they are looked at next
   std::vector<std::uint64_t> lease_waits;  // tokens, see LeaseWaits
   bool holds_lease = false;                // or did
   base::TimePoint heavy_until{};
@@ -284,6 +310,7 @@ class Session final : public net::Pollable {
   base::TimePoint over_soft_since_{};  // its output limit; zero: it is not
   bool watching_upload_ = false;
   metrics::CloseReason close_reason_ = metrics::CloseReason::Client;
+  std::optional<std::uint32_t> reused_place_;
   std::uint64_t bytes_written_ = 0;
   std::vector<upstream::Connection*> paused_;  // one per node that a large reply comes from
 };

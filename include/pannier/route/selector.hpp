@@ -91,10 +91,11 @@ template <typename IsCandidate, typename IsRecent>
 template <typename IsRecent>
 class Choice {
  public:
-  Choice(const Topology& topology, std::uint32_t salt, IsRecent& is_recent)
+  Choice(const Topology& topology, std::uint32_t salt, IsRecent& is_recent, NodeId avoided)
       : topology_(topology),
         salt_(salt),
-        is_recent_(is_recent) {}
+        is_recent_(is_recent),
+        avoided_(avoided) {}
 
   [[nodiscard]] Route primary(RouteReason reason) const {
     if (!topology_.has_primary()) {
@@ -121,7 +122,7 @@ class Choice {
     }
     if (topology_.has_primary()) {
       const Node& candidate = topology_.nodes[topology_.primary];
-      if (candidate.ready && candidate.zone == topology_.own_zone) {
+      if (candidate.ready && candidate.zone == topology_.own_zone && candidate.id != avoided_) {
         return primary(RouteReason::SameZonePrimary);
       }
     }
@@ -132,7 +133,8 @@ class Choice {
     constexpr auto kFar = std::numeric_limits<std::uint32_t>::max();
     std::uint32_t lowest = kFar;
     for (const Node& node : topology_.nodes) {
-      lowest = node.ready && node.rtt_us < lowest ? node.rtt_us : lowest;
+      const bool counts = node.ready && node.id != avoided_;
+      lowest = counts && node.rtt_us < lowest ? node.rtt_us : lowest;
     }
     if (lowest == kFar) {
       return primary(RouteReason::PrimaryFallback);
@@ -146,7 +148,10 @@ class Choice {
  private:
   template <typename IsCandidate>
   NodeId try_among(const IsCandidate& is_candidate) {
-    const Pick pick = pick_of(topology_, salt_, is_candidate, is_recent_);
+    const auto is_allowed = [&](const Node& n) {
+      return n.id != avoided_ && is_candidate(n);
+    };
+    const Pick pick = pick_of(topology_, salt_, is_allowed, is_recent_);
     skipped_ = skipped_ || pick.skipped;
     return pick.node;
   }
@@ -154,6 +159,7 @@ class Choice {
   const Topology& topology_;
   std::uint32_t salt_;
   IsRecent& is_recent_;
+  NodeId avoided_;
   bool skipped_ = false;
 };
 
@@ -163,13 +169,15 @@ class Choice {
 // `salt` spreads sessions over equal candidates and keeps one session on one of them. `is_recent`
 // says per candidate whether read-your-writes forbids it: called as is_recent(node) -> bool, never
 // for the primary. `reads: primary` and a missing candidate give the primary (or NoNode): the last
-// known one, even while it does not answer, because its lane is the place to say so.
+// known one, even while it does not answer, because its lane is the place to say so. `avoided` has
+// just failed the same read: it is chosen only where no other node is left.
 template <typename IsRecent>
 [[nodiscard]] Route select_read(const Topology& topology,
                                 config::Reads reads,
                                 std::uint32_t salt,
-                                IsRecent&& is_recent) {
-  detail::Choice<std::remove_reference_t<IsRecent>> choice(topology, salt, is_recent);
+                                IsRecent&& is_recent,
+                                NodeId avoided = kNoNode) {
+  detail::Choice<std::remove_reference_t<IsRecent>> choice(topology, salt, is_recent, avoided);
   switch (reads) {
     case config::Reads::Replica:
       return choice.any_replica();

@@ -29,7 +29,8 @@ struct Runtime {
         deadlines(slots,
                   {configuration.upstream.timeouts.read,
                    configuration.upstream.timeouts.write,
-                   configuration.upstream.timeouts.slow}),
+                   configuration.upstream.timeouts.slow,
+                   configuration.upstream.timeouts.attempt}),
         scratch(std::make_unique_for_overwrite<char[]>(kScratch)) {}
 
   const config::Config& config;

@@ -51,7 +51,8 @@ enum class DeadlineKind : std::uint8_t {
   Read,
   Write,
   Slow,
-  Timed,  // a blocking command's own, see Deadlines::add_timed
+  Attempt,  // the first try of a read that another node could serve, too
+  Timed,    // of its own, see Deadlines::add_timed
   None
 };
 
@@ -79,6 +80,8 @@ struct Slot {
   bool is_subscribe = false;        // completes after `confirmations` confirmations
   bool has_ttl = false;             // something is kept for its reply (proxy/ttl_state.hpp)
   bool in_multi = false;            // of Purpose::Ttl: it is queued
+  bool is_last_try = false;         // it may have run before, see proxy/retry.hpp
+  std::uint8_t tries = 0;           // before this one
   bool selects = false;             // of Purpose::Exec: it may change the session's database
   std::uint16_t key_class = 0;      // of Purpose::Ttl and Renew
   std::uint32_t confirmations = 0;  // still to come; 0 before the first: see Pipeline

@@ -37,13 +37,17 @@ struct Clocked {
   }
 
   Due due(int ms) {
+    std::vector<Deadlines::Due> all;
+    deadlines.expire(at(ms), all);
     Due out;
-    deadlines.expire(at(ms), out);
+    for (const Deadlines::Due& each : all) {
+      out.push_back(each.index);
+    }
     return out;
   }
 
   SlotSlab slots;
-  Deadlines deadlines{slots, {milliseconds(500), milliseconds(2000), milliseconds(30000)}};
+  Deadlines deadlines{slots, {milliseconds(500), milliseconds(2000), milliseconds(30000), milliseconds(150)}};
 };
 
 }  // namespace
