@@ -124,6 +124,7 @@ bool has_alternative(const Context& context, const route::Route& route) {
     case route::RouteReason::SameZonePrimary:
     case route::RouteReason::AnyReplica:
     case route::RouteReason::NearestNode:
+    case route::RouteReason::PrimaryAway:
       return context.ready_nodes > 1;
     default:
       return false;

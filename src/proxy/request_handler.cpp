@@ -30,69 +30,9 @@ using command::Handling;
 constexpr auto kHeavyFor = std::chrono::seconds(10);  // a session stays on the heavy lane
 constexpr std::uint32_t kHotKeySample = 16;           // one request in so many is noted
 
-// For a command that neither the table nor the server knows: the server words its own refusal.
-constexpr CommandSpec kUnknownRow{
-    "unknown", -1, 0, command::KeyRule::None, 0, 0, 0, Handling::Forward};
-
 Step wait(Session& session, Waiting reason) {
   session.wait_for(reason);
   return Step::Wait;
-}
-
-// Null while the server is asked what the command is.
-const CommandSpec* identify(Context& context, Session& session, const resp::Request& request) {
-  if (const CommandSpec* row = command::find(request.arguments)) {
-    return row;
-  }
-  const auto known = context.learned.find(request.arguments[0], context.runtime.now);
-  if (known.status == command::LearnedCommands::Status::Known) {
-    return known.row;
-  }
-  if (known.status == command::LearnedCommands::Status::Unknown ||
-      !context.topology->has_primary()) {
-    return &kUnknownRow;
-  }
-  const route::NodeId primary = context.topology->primary;
-  upstream::Connection* lane =
-      context.lanes.pick({primary, 0, resp::Version::Resp2}, session.ref().index, false);
-  if (lane == nullptr) {
-    return &kUnknownRow;
-  }
-  ask_about_command(context, session, *lane, request.arguments[0]);
-  session.wait_for(Waiting::Learning);
-  return nullptr;
-}
-
-// Commands that only make sense on a connection of one's own; with wrong arguments the server would
-// refuse them, a newer one perhaps not, so Pannier does it.
-bool needs_right_arity(const CommandSpec& row) {
-  return row.handling != Handling::Forward;
-}
-
-bool refused(Context& context,
-             Session& session,
-             const CommandSpec& row,
-             const resp::Request& request) {
-  if (needs_auth(row, session.state)) {
-    refuse(context, session, metrics::Refusal::Auth, "NOAUTH Authentication required.");
-    return true;
-  }
-  if (row.handling == Handling::Refused) {
-    refuse(context,
-           session,
-           metrics::Refusal::Denied,
-           fmt::format("NOPERM [pannier rule=replication] '{}' would take over a shared connection",
-                       row.name));
-    return true;
-  }
-  if (needs_right_arity(row) && !session.pinned.multi &&
-      !command::arity_fits(row, request.arguments.size())) {
-    context.text.clear();
-    append_wrong_arity(context.text, row);
-    session.answer(context.text);
-    return true;
-  }
-  return false;
 }
 
 bool is_paused(const Context& context, const CommandSpec& row) {
@@ -275,12 +215,20 @@ void send_mget(
   follow_mget(context, lane, mget);
 }
 
-// A further try has what is left of the first one's time.
-void set_deadline(const Context& context, const route::Route& route, Outgoing& out) {
+// A further try, and a request that has waited for its node, have what is left of their time.
+void set_deadline(const Context& context,
+                  const route::Route& route,
+                  base::TimePoint waited_until,
+                  Outgoing& out) {
   out.deadline = deadline_of(*out.row);
   if (context.again != nullptr) {
     out.deadline = upstream::DeadlineKind::Timed;
     out.due = context.again->due;
+    out.started = context.again->started;
+  } else if (waited_until != base::TimePoint{}) {
+    out.deadline = upstream::DeadlineKind::Timed;
+    out.due = waited_until;
+    out.started = out.due - patience_of(context, *out.row);
   } else if (out.deadline == upstream::DeadlineKind::Read && has_alternative(context, route) &&
              out.frame.size() <= kMaxRetryBytes) {
     out.deadline = upstream::DeadlineKind::Attempt;
@@ -295,6 +243,48 @@ void set_purpose(Context& context, const upstream::Connection& lane, Outgoing& o
   } else if (is_throttle(*out.row)) {
     prepare_throttle(context, lane, out);
   }
+}
+
+// Nothing is in its way any more.
+Step send_to(Context& context,
+             Session& session,
+             const Forwarding& what,
+             const route::Route& route,
+             upstream::Connection& lane) {
+  const CommandSpec& row = what.row;
+  const auto arguments = what.request.arguments;
+  const base::TimePoint waited_until = session.wait_until;
+  stop_waiting(context, session);
+  if (context.faults != nullptr) {
+    const FaultStep met = meet_faults(context, session, row, arguments, lane);
+    if (met != FaultStep::Free) {
+      return met == FaultStep::Done ? Step::Done : Step::Wait;
+    }
+  }
+  if (row.has(command::kReadOnly)) {
+    count_zone(context, route);
+    if (route.reason == route::RouteReason::PrimaryAway) {
+      count_replica_read(context, row, arguments);
+    }
+  }
+  if (row.has(command::kHeavy)) {
+    session.heavy_until = context.runtime.now + kHeavyFor;
+  }
+  Outgoing out;
+  out.row = &row;
+  out.arguments = arguments;
+  out.frame = frame_of(context, what.request);
+  set_deadline(context, route, waited_until, out);
+  out.is_planned = context.ttl.planned;
+  set_purpose(context, lane, out);
+  if (what.fill != nullptr) {
+    send_flight(context, session, lane, out, *what.fill);
+  } else if (what.mget != nullptr) {
+    send_mget(context, session, lane, out, *what.mget);
+  } else {
+    send(context, session, lane, out);
+  }
+  return Step::Done;
 }
 
 Step forward(Context& context, Session& session, const Forwarding& what) {
@@ -324,40 +314,10 @@ Step forward(Context& context, Session& session, const Forwarding& what) {
       stop_waiting(context, session);
       return refuse_away(context, session, what, "the queue to the node stayed full");
     }
-    start_waiting(context, session, Waiting::Lane, context.shared.config.upstream.timeouts.write);
+    start_waiting(context, session, Waiting::Lane, patience_of(context, row));
     return wait(session, Waiting::Lane);
   }
-  stop_waiting(context, session);
-  if (context.faults != nullptr) {
-    const FaultStep met = meet_faults(context, session, row, request.arguments, *lane);
-    if (met != FaultStep::Free) {
-      return met == FaultStep::Done ? Step::Done : Step::Wait;
-    }
-  }
-  if (row.has(command::kReadOnly)) {
-    count_zone(context, route);
-    if (route.reason == route::RouteReason::PrimaryAway) {
-      count_replica_read(context, row, request.arguments);
-    }
-  }
-  if (row.has(command::kHeavy)) {
-    session.heavy_until = context.runtime.now + kHeavyFor;
-  }
-  Outgoing out;
-  out.row = &row;
-  out.arguments = request.arguments;
-  out.frame = frame_of(context, request);
-  set_deadline(context, route, out);
-  out.is_planned = context.ttl.planned;
-  set_purpose(context, *lane, out);
-  if (what.fill != nullptr) {
-    send_flight(context, session, *lane, out, *what.fill);
-  } else if (what.mget != nullptr) {
-    send_mget(context, session, *lane, out, *what.mget);
-  } else {
-    send(context, session, *lane, out);
-  }
-  return Step::Done;
+  return send_to(context, session, what, route, *lane);
 }
 
 // What is not a flight itself.
@@ -451,7 +411,10 @@ namespace {
 
 Step decide(Context& context, Session& session, const resp::Request& request) {
   enter_reply_mode(session);
-  const CommandSpec* row = identify(context, session, request);
+  const CommandSpec* row = command::find(request.arguments);
+  if (row == nullptr) {
+    row = identify_learned(context, session, request);
+  }
   if (row == nullptr) {
     return Step::Wait;
   }

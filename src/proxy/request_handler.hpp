@@ -22,6 +22,18 @@ enum class Step : std::uint8_t {
 // lane. One request at a time, in order; stateless but for the session and the context.
 [[nodiscard]] Step handle(Context& context, Session& session, const resp::Request& request);
 
+// The row of a command that the table does not know. Null while the server is asked what it is: the
+// session waits.
+[[nodiscard]] const command::CommandSpec* identify_learned(Context& context,
+                                                           Session& session,
+                                                           const resp::Request& request);
+// Whether it was refused, and answered, before anything is served: authentication, replication
+// commands, arity of stateful commands.
+[[nodiscard]] bool refused(Context& context,
+                           Session& session,
+                           const command::CommandSpec& row,
+                           const resp::Request& request);
+
 // What is known of a large request when it begins.
 struct LargeRequest {
   std::span<const std::string_view> head;  // its arguments that are complete

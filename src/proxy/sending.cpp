@@ -47,8 +47,10 @@ void send(Context& context,
   slot.silent = session.state.reply_mode != ReplyMode::On;
   slot.is_subscribe = out.is_subscribe;
   slot.confirmations = out.confirmations;
+  if (out.started != base::TimePoint{}) {
+    slot.start = out.started;
+  }
   if (context.again != nullptr) {
-    slot.start = context.again->started;
     slot.tries = context.again->tries + 1;
     slot.is_last_try = context.again->is_last;
   }

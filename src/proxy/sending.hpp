@@ -19,6 +19,7 @@ struct Outgoing {
   upstream::Purpose purpose = upstream::Purpose::None;
   upstream::DeadlineKind deadline = upstream::DeadlineKind::Read;
   base::TimePoint due{};      // of DeadlineKind::Timed
+  base::TimePoint started{};  // when it is not of this turn: it has waited, or comes again
   std::size_t announced = 0;  // of a large request: how many arguments it has in all
   std::uint32_t confirmations = 0;
   const MgetFill* mget = nullptr;

@@ -40,7 +40,7 @@ upstream:
               "connections per node: at most 4 shared (2 workers x 2 lanes, for each database and "
               "protocol version in use); with all nodes together at most 512 exclusive",
               "timeouts connect 250ms, attempt 150ms, read 500ms, write 2s, slow 30s; probe 400ms, "
-              "read_your_writes 1s",
+              "read_your_writes 1s, retries 20%",
               "policy none: transparent"});
   CHECK(lines.back().starts_with("ACL upstream"));
   CHECK(std::none_of(lines.begin(), lines.end(), [](const std::string& line) {

@@ -149,7 +149,7 @@ TEST_CASE("near_cache_families: each node stands on one rung") {
   // What was never heard of has no age.
   CHECK(text.families.at("pannier_coherence_canary_age_seconds").samples.size() == 1);
   CHECK(text.value("pannier_coherence_canary_age_seconds{node=\"two:6379\"}") == 0.25);
-  CHECK(f.registry.serialize().find("refused") == std::string::npos);
+  CHECK(f.registry.serialize().find("resp3: refused") == std::string::npos);
 }
 
 TEST_CASE("near_cache_families: lag and age are histograms") {

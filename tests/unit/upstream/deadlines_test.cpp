@@ -47,7 +47,8 @@ struct Clocked {
   }
 
   SlotSlab slots;
-  Deadlines deadlines{slots, {milliseconds(500), milliseconds(2000), milliseconds(30000), milliseconds(150)}};
+  Deadlines deadlines{
+      slots, {milliseconds(500), milliseconds(2000), milliseconds(30000), milliseconds(150)}};
 };
 
 }  // namespace
