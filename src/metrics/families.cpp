@@ -274,6 +274,10 @@ constexpr Family kFamilies[] = {
      Counter,
      "Connections opened to the node.",
      per_node<&NodeTotals::connects>},
+    {"pannier_upstream_connects_delayed_total",
+     Counter,
+     "Connections to the node that had to wait because too many were wanted at once.",
+     per_node<&NodeTotals::connects_delayed>},
     {"pannier_upstream_connect_failures_total",
      Counter,
      "Connections to the node that could not be opened.",
@@ -325,7 +329,8 @@ std::span<const Family> families() {
                             policy_families(),
                             limit_families(),
                             dns_families(),
-                            away_families()}) {
+                            away_families(),
+                            failover_families()}) {
       all.insert(all.end(), more.begin(), more.end());
     }
     return all;

@@ -62,6 +62,8 @@ struct Family {
 [[nodiscard]] std::span<const Family> away_families();
 // Those of name look-ups.
 [[nodiscard]] std::span<const Family> dns_families();
+// Those of breakers and of the primary's outages.
+[[nodiscard]] std::span<const Family> failover_families();
 // Those of the policy's file.
 [[nodiscard]] std::span<const Family> policy_families();
 

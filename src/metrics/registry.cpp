@@ -79,6 +79,7 @@ struct Registry::Impl final : prometheus::Collectable {
     out.nodes = nodes;
     out.policy = policy;
     out.dns = dns;
+    out.failover = failover;
     out.workers = workers.size();
     out.totals = sum(workers, command_names, nodes.size());
     out.totals.classes = sum_classes(workers, classes, out.near_cache.classes);
@@ -158,6 +159,7 @@ struct Registry::Impl final : prometheus::Collectable {
   std::vector<ClassFacts> classes;
   PolicyState policy;
   DnsState dns;
+  FailoverState failover;
   std::function<NearCacheState(std::size_t)> near_cache;
   std::function<RulesState()> rules;
   std::function<std::vector<FaultState>()> faults;
@@ -209,6 +211,11 @@ void Registry::set_policy(PolicyState policy) {
 void Registry::set_dns(DnsState dns) {
   const std::lock_guard lock(impl_->mutex);
   impl_->dns = std::move(dns);
+}
+
+void Registry::set_failover(FailoverState failover) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->failover = std::move(failover);
 }
 
 void Registry::set_near_cache_source(std::function<NearCacheState(std::size_t)> source) {

@@ -72,6 +72,7 @@ void add_histogram(HistogramTotals& total, const Histogram& source) {
 void add_node(NodeTotals& total, const NodeMetrics& source) {
   total.requests += source.requests.value();
   total.connects += source.connects.value();
+  total.connects_delayed += source.connects_delayed.value();
   total.connect_failures += source.connect_failures.value();
   total.connections_lost += source.connections_lost.value();
   total.timeouts += source.timeouts.value();

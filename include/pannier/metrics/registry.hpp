@@ -36,6 +36,7 @@ class Registry {
   void set_classes(std::vector<ClassFacts> classes);
   void set_policy(PolicyState policy);
   void set_dns(DnsState dns);
+  void set_failover(FailoverState failover);
   // Asked at each snapshot, on the thread that takes it; `classes`: how many classes there are.
   void set_near_cache_source(std::function<NearCacheState(std::size_t classes)> source);
 

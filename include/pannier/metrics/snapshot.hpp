@@ -2,6 +2,7 @@
 
 #include "pannier/metrics/counter.hpp"
 #include "pannier/metrics/dns_state.hpp"
+#include "pannier/metrics/failover_state.hpp"
 #include "pannier/metrics/worker_metrics.hpp"
 
 #include <array>
@@ -144,6 +145,7 @@ struct CommandTotals {
 struct NodeTotals {
   std::uint64_t requests = 0;
   std::uint64_t connects = 0;
+  std::uint64_t connects_delayed = 0;
   std::uint64_t connect_failures = 0;
   std::uint64_t connections_lost = 0;
   std::uint64_t timeouts = 0;
@@ -281,6 +283,7 @@ struct Snapshot {
   PolicyState policy;
   DnsState dns;
   std::vector<FaultState> faults;
+  FailoverState failover;
   Totals totals;
 };
 

@@ -162,7 +162,9 @@ struct CommandMetrics {
 
 struct NodeMetrics {
   Counter requests;
+  Counter replies;  // in time, errors too
   Counter connects;
+  Counter connects_delayed;  // held back by the connect budget
   Counter connect_failures;
   Counter connections_lost;
   Counter timeouts;

@@ -54,6 +54,9 @@ struct Fixture {
     DnsState dns;
     dns.names = {{"main.test:6379", pannier::base::Clock::now()}};
     registry.set_dns(dns);
+    FailoverState failover;
+    failover.breakers.resize(2);
+    registry.set_failover(failover);
   }
 
   [[nodiscard]] Exposition scrape() const { return Exposition::parse(registry.serialize()); }
