@@ -24,13 +24,28 @@ void set_option(int descriptor, int level, int name, int value) {
   ::setsockopt(descriptor, level, name, &value, sizeof(value));
 }
 
-// A dead zone sends no RST: unanswered data ends the connection after 5 s, an idle one after 30 s.
-void set_tcp_options(int descriptor) {
+// When the kernel gives a silent peer up. Keepalive is for idle connections, the user timeout for
+// those with unacknowledged bytes, on which keepalive does not run; it bounds both.
+struct PeerTimes {
+  int keep_idle;      // seconds
+  int keep_interval;  // seconds
+  int keep_count;     // probes
+  int user_timeout_ms;
+};
+
+// A dead zone sends no RST: 10 s in all.
+constexpr PeerTimes kUpstream{5, 2, 2, 10'000};
+// Clients are many and near. The user timeout also ends a client that lives but does not read, so
+// it is longer than any pause that Pannier itself forgives (timeouts.slow).
+constexpr PeerTimes kDownstream{30, 10, 3, 60'000};
+
+void set_tcp_options(int descriptor, const PeerTimes& times) {
   set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, 15);
-  set_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, 5);
-  set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, times.keep_idle);
+  set_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, times.keep_interval);
+  set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, times.keep_count);
+  set_option(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, times.user_timeout_ms);
 }
 
 bool somebody_listens(const base::SocketAddress& address) {
@@ -90,8 +105,7 @@ int start_connect(const base::SocketAddress& address, int& error) {
     return -1;
   }
   if (address.family() != AF_UNIX) {
-    set_tcp_options(descriptor);
-    set_option(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, 5000);
+    set_tcp_options(descriptor, kUpstream);
   }
   const auto* target = reinterpret_cast<const sockaddr*>(&address.storage);
   if (::connect(descriptor, target, address.length) != 0 && errno != EINPROGRESS) {
@@ -155,7 +169,7 @@ Accepted accept_from(int listener) {
     return out;
   }
   if (peer.ss_family != AF_UNIX) {
-    set_tcp_options(out.descriptor);
+    set_tcp_options(out.descriptor, kDownstream);
   }
   set_option(out.descriptor, SOL_SOCKET, SO_SNDBUF, kSendBuffer);
   return out;
