@@ -28,8 +28,15 @@ std::uint32_t with_hysteresis(std::uint32_t published, std::uint32_t measured) {
 
 bool differs(const Node& a, const Node& b) {
   const auto key = [](const Node& n) {
-    return std::tie(
-        n.zone, n.role, n.reachable, n.ready, n.caught_up_epoch, n.rtt_us, n.run_id, n.last_error);
+    return std::tie(n.zone,
+                    n.role,
+                    n.breaker,
+                    n.reachable,
+                    n.ready,
+                    n.caught_up_epoch,
+                    n.rtt_us,
+                    n.run_id,
+                    n.last_error);
   };
   return key(a) != key(b) || !(a.address == b.address);
 }
@@ -107,6 +114,11 @@ void NodeRoles::failed(NodeId id, std::string error, base::TimePoint now) {
 
 void NodeRoles::resolved(NodeId id, const base::SocketAddress& address) {
   next_.nodes[id].address = address;
+}
+
+void NodeRoles::set_breaker(NodeId id, BreakerState state, base::TimePoint now) {
+  next_.nodes[id].breaker = state;
+  judge(now);
 }
 
 void NodeRoles::add(std::string name) {
@@ -256,7 +268,9 @@ void NodeRoles::judge(base::TimePoint now) {
       continue;
     }
     node.last_error.clear();
-    if (seen_[node.id].answer.loading) {
+    if (node.breaker == BreakerState::Open) {
+      node.last_error = "its breaker is open";
+    } else if (seen_[node.id].answer.loading) {
       node.last_error = "is loading its data";
     } else if (node.id == next_.primary) {
       node.ready = true;

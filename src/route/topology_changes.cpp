@@ -91,6 +91,8 @@ void describe_node(const Node& was,
                          to_string(now.role) + unready});
   } else if (!(was.address == now.address)) {
     lines.push_back({LogLevel::Info, now.name + " moved to " + now.address.to_string()});
+  } else if (now.breaker == BreakerState::Open || was.breaker == BreakerState::Open) {
+    return;  // the breaker tells of itself
   } else if (!now.ready && now.last_error != was.last_error) {
     lines.push_back({LogLevel::Warn, now.name + " " + now.last_error + ": not used"});
   } else if (now.ready && !was.ready) {

@@ -65,6 +65,7 @@ class NodeRoles {
                 base::TimePoint now);
   void failed(NodeId id, std::string error, base::TimePoint now);
   void resolved(NodeId id, const base::SocketAddress& address);
+  void set_breaker(NodeId id, BreakerState state, base::TimePoint now);
   // One more node, behind those of the configuration.
   void add(std::string name);
   // Nobody is at this place any more; another node may take it later.
@@ -72,6 +73,12 @@ class NodeRoles {
   void set_own_zone(std::string zone);
 
   [[nodiscard]] NodeId primary() const { return next_.primary; }
+
+  // When the primary answered last, as the primary.
+  [[nodiscard]] base::TimePoint primary_seen() const { return primary_seen_; }
+
+  // What the next snapshot will say.
+  [[nodiscard]] const Topology& current() const { return next_; }
 
   // The primary's last probe was answered, and it is one.
   [[nodiscard]] bool primary_answers() const;

@@ -445,3 +445,32 @@ TEST_CASE("node_roles: one server under two names is used once, by the earlier n
   CHECK(fleet.seen->primary == 0);
   CHECK_FALSE(fleet.node(2).ready);
 }
+
+TEST_CASE("node_roles: a node whose breaker is open is not ready, and a change is published") {
+  Fleet fleet;
+  fleet.roles.set_breaker(1, BreakerState::Open, fleet.now);
+  const auto before = fleet.seen->generation;
+  fleet.look();
+  REQUIRE(fleet.seen->generation == before + 1);
+  REQUIRE(fleet.node(1).breaker == BreakerState::Open);
+  REQUIRE_FALSE(fleet.node(1).ready);
+  REQUIRE(fleet.node(1).last_error == "its breaker is open");
+  fleet.says(1, replica_at(100));
+  REQUIRE_FALSE(fleet.node(1).ready);
+  fleet.roles.set_breaker(1, BreakerState::HalfOpen, fleet.now);
+  fleet.look();
+  REQUIRE(fleet.node(1).breaker == BreakerState::HalfOpen);
+  REQUIRE(fleet.node(1).ready);
+  REQUIRE(fleet.node(1).last_error.empty());
+}
+
+TEST_CASE("node_roles: a node that does not answer keeps its own error, whatever its breaker") {
+  Fleet fleet;
+  fleet.dies(1);
+  fleet.roles.set_breaker(1, BreakerState::Open, fleet.now);
+  fleet.look();
+  REQUIRE(fleet.node(1).last_error == "connection refused");
+  fleet.roles.forget(1, "is gone");
+  fleet.look();
+  REQUIRE(fleet.node(1).breaker == BreakerState::Closed);
+}
