@@ -17,6 +17,7 @@
 #include "pannier/upstream/prober.hpp"
 
 #include "admission.hpp"
+#include "breaker_wiring.hpp"
 #include "fault_sources.hpp"
 #include "loop_check.hpp"
 #include "open_files.hpp"
@@ -93,6 +94,7 @@ struct Application::Impl {
     shared.refresh_topology = [this] {
       prober.refresh();
     };
+    wire_breakers(prober, shared, registry);
     prober.set_on_lookup([this](const metrics::DnsState& state) { registry.set_dns(state); });
     shared.post = [this](std::uint32_t worker, std::function<void(proxy::Context&)> action) {
       workers.at(worker)->post(std::move(action));

@@ -43,9 +43,26 @@ struct Worker::Impl final : net::TurnHooks {
   Impl(Shared& shared, std::uint32_t index) : timer(io), context(io, *this, router, shared, index) {
     router.bind(context);
     bind_rules(context);
+    bind_upstream();
     if (index == 0) {
       coherence = std::make_unique<Coherence>(context);
     }
+  }
+
+  void bind_upstream() {
+    upstream::Runtime& runtime = context.runtime;
+    runtime.connect_budget = &context.shared.connect_budget;
+    runtime.report = [&shared = context.shared](route::NodeId node, route::Failure failure) {
+      if (shared.report && !shared.draining) {
+        shared.report(node, failure, 1);
+      }
+    };
+    runtime.wake_pinned = [this](std::size_t count) {
+      for (std::size_t i = 0; i < count; ++i) {
+        wake_pinned_waiter(context);
+      }
+      return !context.pinned_waiters.empty();
+    };
   }
 
   // A listening socket of this worker.

@@ -14,6 +14,7 @@ namespace pannier::upstream {
 namespace {
 
 constexpr std::size_t kIovecs = 64;
+constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 
 }  // namespace
 
@@ -39,6 +40,7 @@ metrics::NodeMetrics& Connection::metrics() {
 
 bool Connection::open(const route::Node& node) {
   node_name_ = node.name;
+  begun_at_ = runtime_.now;
   address_hash_ = node.address.hash();
   if (node.address.length == 0) {
     close_reason_ = node.last_error.empty() ? "its name is not resolved yet" : node.last_error;
@@ -51,6 +53,9 @@ bool Connection::open(const route::Node& node) {
     metrics().connect_failures.add();
     close_reason_ = net::errno_text(error);
     state_ = State::Closed;
+    if (runtime_.report) {
+      runtime_.report(spec_.node, route::Failure::Connect);
+    }
     return false;
   }
   transport_ = std::make_unique<net::SocketTransport>(descriptor);
@@ -154,6 +159,15 @@ void Connection::send_more(std::string_view bytes) {
   } else {
     schedule_flush();
   }
+}
+
+void Connection::ping() {
+  const SlotIndex index = runtime_.slots.take();
+  runtime_.slots[index].fate = Fate::Internal;
+  runtime_.slots[index].start = runtime_.now;
+  pinged_at_ = runtime_.now;
+  pipeline_.push(index, kPing);
+  schedule_flush();
 }
 
 void Connection::schedule_flush() {
@@ -302,8 +316,14 @@ void Connection::read() {
 }
 
 void Connection::on_reply(SlotIndex index, std::string_view bytes, char type, bool last) {
-  if (runtime_.slots[index].fate != Fate::Internal) {
+  const Fate fate = runtime_.slots[index].fate;
+  if (fate != Fate::Internal) {
+    if (last && fate != Fate::Abandoned) {
+      metrics().replies.add();
+    }
     events_.on_reply(*this, index, bytes, type, last);
+  } else if (state_ == State::Ready) {
+    pinged_at_.reset();
   } else if (state_ != State::Closed) {
     on_handshake_reply(bytes);
   }
@@ -314,10 +334,23 @@ void Connection::on_push(std::string_view bytes) {
 }
 
 void Connection::lose(std::string reason) {
-  if (state_ != State::Closed) {
-    (state_ == State::Ready ? metrics().connections_lost : metrics().connect_failures).add();
-    close(std::move(reason));
+  const bool was_open = state_ == State::Ready;
+  lose_as(std::move(reason), was_open ? route::Failure::Lost : route::Failure::Connect);
+}
+
+void Connection::lose_silent(std::string reason) {
+  lose_as(std::move(reason), route::Failure::Silent);
+}
+
+void Connection::lose_as(std::string reason, route::Failure failure) {
+  if (state_ == State::Closed) {
+    return;
   }
+  (state_ == State::Ready ? metrics().connections_lost : metrics().connect_failures).add();
+  if (runtime_.report && refusal_.empty()) {
+    runtime_.report(spec_.node, failure);
+  }
+  close(std::move(reason));
 }
 
 void Connection::close(std::string reason) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace pannier::upstream {
 namespace {
@@ -15,7 +16,13 @@ using std::chrono::seconds;
 constexpr auto kFirstBackoff = milliseconds(50);
 constexpr auto kMaxBackoff = seconds(2);
 constexpr auto kIdle = seconds(60);
+constexpr auto kFresh = milliseconds(100);
 constexpr auto kMaxAge = minutes(60);  // give or take 10 %: 7/10, and 4/10 jittered to 2/10..4/10
+
+// For the error text of a request that is refused at once.
+std::string why_open(const route::Node& node) {
+  return node.last_error.empty() ? "its breaker is open" : node.last_error;
+}
 
 }  // namespace
 
@@ -43,10 +50,55 @@ void LaneSet::set_topology(route::TopologyPtr topology) {
       state.retry_at = {};
       retire_all(node.id);
     }
+    switch (state.outage.update(node, runtime_.now)) {
+      case Outage::News::Began:
+        watch_silent(node.id);
+        break;
+      case Outage::News::Ended:
+        start_afresh(node.id);
+        break;
+      case Outage::News::None:
+        break;
+    }
     if (node.reachable) {
       keep_warm(node.id);
     }
   }
+}
+
+// The node answers again: what was tried in vain says nothing any more. A connect that was begun
+// while it was away may hang in the kernel's own back-off, and so may a lane with unanswered bytes:
+// new requests must not wait behind either.
+void LaneSet::start_afresh(route::NodeId node) {
+  nodes_[node].failures = 0;
+  nodes_[node].retry_at = {};
+  std::vector<Connection*> begun;
+  std::vector<Connection*> stuck;
+  for (const Lane& lane : lanes_) {
+    Connection& connection = *lane.connection;
+    if (connection.node() != node || lane.retired) {
+      continue;
+    }
+    const SlotIndex head = connection.pipeline().head();
+    if (!connection.is_open() && connection.begun_at() + kFresh < runtime_.now) {
+      begun.push_back(&connection);
+    } else if (connection.is_open() && head != kNoSlot &&
+               runtime_.slots[head].start + kFresh < runtime_.now &&
+               connection.last_heard() + kFresh < runtime_.now) {
+      stuck.push_back(&connection);
+    }
+  }
+  for (Connection* connection : stuck) {
+    retire(*connection);
+  }
+  for (Connection* connection : begun) {
+    retire(*connection);  // so that this is no failure
+    connection->close("the node answers again: a new connection is quicker");
+  }
+}
+
+bool LaneSet::is_open(route::NodeId node) const {
+  return topology_->nodes[node].breaker == route::BreakerState::Open;
 }
 
 void LaneSet::retire_all(route::NodeId node) {
@@ -59,8 +111,10 @@ void LaneSet::retire_all(route::NodeId node) {
 
 // Behind a lane that is lost or missing: the ones that are to be open before anybody asks.
 void LaneSet::keep_warm(route::NodeId node) {
-  if (topology_->nodes[node].address.length == 0) {
-    return;  // its name is not resolved, or nobody is at its place
+  const route::Node& there_now = topology_->nodes[node];
+  if (there_now.address.length == 0 || is_open(node) ||
+      (!there_now.reachable && nodes_[node].failures > 0)) {
+    return;  // nobody is at its place, or not now: set_topology will say when
   }
   for (std::uint32_t number = 0; number < runtime_.config.upstream.lanes.min; ++number) {
     const ConnectionSpec spec{node, 0, resp::Version::Resp2};
@@ -85,6 +139,10 @@ void LaneSet::schedule_warm(route::NodeId node) {
 }
 
 Connection* LaneSet::pick(const ConnectionSpec& spec, std::uint32_t salt, bool heavy) {
+  if (is_open(spec.node)) {
+    why_not_ = why_open(topology_->nodes[spec.node]);
+    return nullptr;
+  }
   const config::LanePool& pool = runtime_.config.upstream.lanes;
   const std::uint32_t number = heavy && pool.max > pool.min ? pool.min : salt % pool.min;
   for (Lane& lane : lanes_) {
@@ -104,6 +162,17 @@ Connection* LaneSet::open(const ConnectionSpec& spec, std::uint32_t number) {
   if (closing_) {
     why_not_ = "Pannier is shutting down";
     return nullptr;
+  }
+  if (runtime_.connect_budget != nullptr) {
+    const auto wait =
+        runtime_.connect_budget->take(spec.node, ConnectBudget::For::Lane, runtime_.now);
+    if (wait > base::Duration::zero()) {
+      runtime_.metrics.nodes.at(spec.node).connects_delayed.add();
+      why_not_ = "too many connections to it were opened at once; the next one waits a moment";
+      nodes_[spec.node].retry_at = runtime_.now + wait + jittered(wait);
+      nodes_[spec.node].last_error = why_not_;
+      return nullptr;
+    }
   }
   auto connection = std::make_unique<Connection>(runtime_, events_, spec);
   if (!connection->open(topology_->nodes[spec.node])) {
@@ -170,6 +239,9 @@ void LaneSet::closed(Connection& lane) {
 }
 
 std::string_view LaneSet::away(route::NodeId node) const {
+  if (is_open(node)) {
+    return "its breaker is open";
+  }
   return runtime_.now < nodes_[node].retry_at ? std::string_view(nodes_[node].last_error)
                                               : std::string_view{};
 }
@@ -232,28 +304,52 @@ void LaneSet::answered(Connection& lane) {
   }
 }
 
-// A lane whose oldest reply is overdue by the longest of all deadlines, without a byte for as long,
-// will not recover: its node hangs. Those who wait are told, and the next request opens a new one.
+// Those who wait on it are told, and the next request opens a new one.
 void LaneSet::close_hung() {
-  std::vector<Connection*> hung;
+  std::vector<std::pair<Connection*, std::string_view>> hung;
   for (const Lane& lane : lanes_) {
-    const SlotIndex head = lane.connection->pipeline().head();
-    const base::TimePoint overdue = runtime_.now - runtime_.config.upstream.timeouts.slow;
-    if (head != kNoSlot && !lane.connection->paused() && runtime_.slots[head].start < overdue &&
-        lane.connection->last_heard() < overdue) {
-      hung.push_back(lane.connection.get());
+    const Outage& outage = nodes_[lane.connection->node()].outage;
+    const auto why = why_hung(*lane.connection, outage, Sharing::Shared, runtime_);
+    if (!why.empty()) {
+      hung.emplace_back(lane.connection.get(), why);
     }
   }
-  for (Connection* connection : hung) {
-    connection->lose("no reply for timeouts.slow");
+  for (const auto& [connection, why] : hung) {
+    connection->lose_silent(std::string(why));
   }
+}
+
+void LaneSet::close_unanswered() {
+  std::vector<Connection*> dead;
+  for (const Lane& lane : lanes_) {
+    if (ping_failed(*lane.connection, runtime_)) {
+      dead.push_back(lane.connection.get());
+    }
+  }
+  for (Connection* connection : dead) {
+    connection->lose_silent(std::string(kPingFailed));
+  }
+}
+
+// While a node does not answer the prober its lanes are looked at more often than by housekeeping.
+void LaneSet::watch_silent(route::NodeId node) {
+  if (closing_ || std::exchange(nodes_[node].outage.is_watched, true)) {
+    return;
+  }
+  runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.write, [this, node] {
+    nodes_[node].outage.is_watched = false;
+    if (nodes_[node].outage.since) {
+      close_hung();
+      watch_silent(node);
+    }
+  });
 }
 
 void LaneSet::housekeep() {
   close_hung();
   std::vector<Connection*> idle;
   for (Lane& lane : lanes_) {
-    const bool quiet = lane.connection->in_flight() == 0;
+    const bool quiet = lane.connection->is_idle();
     const bool unused = runtime_.now - lane.connection->last_used() > kIdle && !is_warm(lane);
     if (quiet && (lane.retired || unused || runtime_.now > lane.retire_at)) {
       lane.retired = true;
@@ -268,6 +364,14 @@ void LaneSet::housekeep() {
     if (!closing_) {
       schedule_warm(node);
     }
+  }
+  bool pinged = false;
+  for (const Lane& lane : lanes_) {
+    pinged = ping_if_idle(*lane.connection, runtime_.now) || pinged;
+  }
+  if (pinged) {
+    runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.write,
+                        [this] { close_unanswered(); });
   }
 }
 

@@ -29,8 +29,12 @@ using base::SocketAddress;
 using boost::system::error_code;
 using config::Milliseconds;
 
-constexpr Milliseconds kFirstBackoff{50};
-constexpr Milliseconds kLastBackoff{2000};
+// While it may be over any moment, requests wait: a node is asked eagerly. After a while a fleet of
+// sidecars must not hammer it any more.
+constexpr int kEagerMs[] = {50, 80};
+constexpr std::chrono::seconds kEagerFor{30};
+constexpr Milliseconds kFirstBackoff{100};
+constexpr Milliseconds kLastBackoff{1000};
 constexpr Milliseconds kFreshName{200};  // for a new answer, where an old one would do
 
 }  // namespace
@@ -60,8 +64,9 @@ struct NodeWatch::Impl : std::enable_shared_from_this<Impl> {
   void take(const ProbeExchange& round, std::uint64_t epoch, base::TimePoint asked_at);
   void note_refused(const ProbeExchange& round);
   void stay(const std::string& reason);
-  void fail(std::string error);
-  [[nodiscard]] base::Duration backoff(unsigned failures);
+  void fail(const std::string& error);
+  [[nodiscard]] base::Duration eager();
+  [[nodiscard]] base::Duration backoff();
 
   ProbeShared& shared;
   const route::NodeId id;
@@ -76,20 +81,27 @@ struct NodeWatch::Impl : std::enable_shared_from_this<Impl> {
   bool asked_again = false;  // a refresh came while a round was under way
   bool stays = false;        // not where the name points, and told so
   std::string refused;
+  base::TimePoint began{};          // when it was asked last, or the connect begun
+  base::TimePoint failing_since{};  // the first question of the running outage
+  unsigned late_failures = 0;       // since it lasts longer than kEagerFor
   std::minstd_rand random;
 };
 
 // `keep` keeps what is shared alive while this runs; whoever spawned it keeps this.
 asio::awaitable<void> NodeWatch::Impl::run([[maybe_unused]] std::shared_ptr<void> keep) {
-  unsigned failures = 0;
+  failing_since = Clock::now();
   while (!over) {
+    began = Clock::now();
     const bool connected = co_await connect();
     if (connected) {
       const bool answered = co_await ask_until_lost();
-      failures = answered ? 0 : failures;
+      if (answered) {
+        failing_since = began;
+        late_failures = 0;
+      }
     }
     link->close();
-    const base::Duration delay = backoff(failures++);
+    const base::Duration delay = backoff();
     co_await pause(delay);
   }
 }
@@ -207,7 +219,8 @@ asio::awaitable<bool> NodeWatch::Impl::ask_until_lost() {
     // Shortened by up to a fifth, never lengthened: a node that freezes right after an answer must
     // be found within two probes, the second being the wait for its answer.
     std::uniform_int_distribution<int> percent(80, 100);
-    const auto length = shared.config.upstream.probe * percent(random) / 100;
+    const base::Duration usual = shared.config.upstream.probe * percent(random) / 100;
+    const base::Duration length = shared.is_urgent() ? std::min(usual, eager()) : usual;
     const base::Duration rest = started + length - Clock::now();
     if (!asked_again) {
       pausing = true;
@@ -224,6 +237,7 @@ asio::awaitable<bool> NodeWatch::Impl::ask(bool opening) {
   ProbeExchange round(shared.config, opening);
   ProbeExchange* const asked = &round;
   const auto asked_at = Clock::now();
+  began = asked_at;
   const std::string error = co_await link->ask(asked, shared.config.upstream.probe);
   if (over || !error.empty()) {
     fail(error);
@@ -245,6 +259,7 @@ void NodeWatch::Impl::take(const ProbeExchange& round,
       std::chrono::duration_cast<std::chrono::microseconds>(now - asked_at).count());
   shared.roles.resolved(id, link->where());
   shared.roles.answered(id, answer, epoch, now);
+  shared.on_probe(id, {}, asked_at);
   shared.look();
 }
 
@@ -273,18 +288,27 @@ asio::awaitable<void> NodeWatch::Impl::pause(base::Duration length) {
   co_await wake.async_wait(token);
 }
 
+base::Duration NodeWatch::Impl::eager() {
+  std::uniform_int_distribution<int> delay(kEagerMs[0], kEagerMs[1]);
+  return Milliseconds(delay(random));
+}
+
 // Full jitter: the sidecars of a fleet must not come back in step.
-base::Duration NodeWatch::Impl::backoff(unsigned failures) {
-  const auto limit = std::min(kLastBackoff, kFirstBackoff * (1 << std::min(failures, 6U)));
+base::Duration NodeWatch::Impl::backoff() {
+  if (Clock::now() - failing_since < kEagerFor) {
+    return eager();
+  }
+  const auto limit = std::min(kLastBackoff, kFirstBackoff * (1 << std::min(late_failures++, 6U)));
   std::uniform_int_distribution<std::int64_t> delay(0, limit.count());
   return Milliseconds(delay(random));
 }
 
-void NodeWatch::Impl::fail(std::string error) {
+void NodeWatch::Impl::fail(const std::string& error) {
   if (over) {
     return;
   }
-  shared.roles.failed(id, std::move(error), Clock::now());
+  shared.roles.failed(id, error, Clock::now());
+  shared.on_probe(id, error, began);
   shared.look();
   shared.on_silent(id);
 }

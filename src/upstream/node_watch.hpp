@@ -28,9 +28,13 @@ struct ProbeShared {
   std::function<void()> look;                        // `roles` may have changed
   std::function<void(net::LookupResult)> on_lookup;  // a name of a node was answered
   std::function<void(route::NodeId)> on_silent;      // a node did not answer
+  // Before `look`: a node that was asked at `began` has answered (empty) or failed.
+  std::function<void(route::NodeId, const std::string& error, base::TimePoint began)> on_probe;
+  std::function<bool()> is_urgent;  // no primary is known to answer, not yet for long
 };
 
-// Keeps one control connection to one node, asks it every `probe` and tells `roles`. Follows the
+// Keeps one control connection to one node, asks it every `probe`, or eagerly (every 50 to 80 ms)
+// while it does not answer or no primary does, and tells `roles`. Follows the
 // node's name: where that points at another server while the old one still answers, the new one is
 // asked first. Control thread only.
 class NodeWatch {
@@ -45,8 +49,7 @@ class NodeWatch {
   void start(std::shared_ptr<void> keep);
   // Nothing is asked or told after this.
   void end();
-  // Asks again at once, but not a node that just failed: a flood of calls while a node is down must
-  // not become a flood of connects to it.
+  // Asks again at once, but not a node that just failed: it is asked often enough as it is.
   void refresh();
 
   [[nodiscard]] const std::string& name() const;

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace pannier::upstream {
 namespace {
 
 constexpr auto kIdle = std::chrono::seconds(60);
+constexpr auto kMaxAge = std::chrono::minutes(60);  // give or take 10 %
+constexpr std::size_t kWokenAtOnce = 8;             // who waits for a token
 
 }  // namespace
 
@@ -14,7 +17,8 @@ PinnedPool::PinnedPool(Runtime& runtime, ConnectionEvents& events)
     : runtime_(runtime),
       events_(events),
       max_(std::max(1U, runtime.config.upstream.pinned.max / runtime.config.workers)),
-      reserved_(runtime.config.upstream.pinned.reserved_for_multi / runtime.config.workers) {}
+      reserved_(runtime.config.upstream.pinned.reserved_for_multi / runtime.config.workers),
+      random_(std::random_device{}()) {}
 
 PinnedPool::~PinnedPool() = default;
 
@@ -38,6 +42,12 @@ void PinnedPool::count(route::NodeId node, bool idle, int change) {
 
 void PinnedPool::set_topology(route::TopologyPtr topology) {
   topology_ = std::move(topology);
+  outages_.resize(topology_->nodes.size());
+  for (const route::Node& node : topology_->nodes) {
+    if (outages_[node.id].update(node, runtime_.now) == Outage::News::Began) {
+      watch_silent(node.id);
+    }
+  }
   close_elsewhere();
   keep_warm();
 }
@@ -70,7 +80,8 @@ void PinnedPool::keep_warm() {
       }));
   for (std::size_t i = there; i < runtime_.config.upstream.pinned.min && entries_.size() < max_;
        ++i) {
-    if (open({topology_->primary, 0, resp::Version::Resp2}, true) == nullptr) {
+    if (!has_token(topology_->primary) ||
+        open({topology_->primary, 0, resp::Version::Resp2}, true) == nullptr) {
       return;
     }
   }
@@ -86,8 +97,13 @@ PinnedPool::Entry* PinnedPool::find(const Connection& connection) {
 PinnedPool::Taken PinnedPool::take(const ConnectionSpec& spec,
                                    bool for_multi,
                                    Connection*& connection) {
+  const route::Node& node = topology_->nodes[spec.node];
+  if (node.breaker == route::BreakerState::Open) {
+    why_not_ = node.last_error.empty() ? "its breaker is open" : node.last_error;
+    return Taken::Failed;
+  }
   for (Entry& entry : entries_) {
-    if (entry.idle && entry.connection->spec() == spec) {
+    if (entry.idle && entry.connection->spec() == spec && !entry.connection->pinged_at()) {
       entry.idle = false;
       count(spec.node, true, -1);
       count(spec.node, false, 1);
@@ -96,7 +112,10 @@ PinnedPool::Taken PinnedPool::take(const ConnectionSpec& spec,
     }
   }
   const std::size_t limit = for_multi ? max_ : max_ - std::min(reserved_, max_ - 1);
-  if (used() >= limit || (entries_.size() >= max_ && !evict_idle())) {
+  if (used() >= limit) {
+    return Taken::Full;
+  }
+  if (!has_token(spec.node) || (entries_.size() >= max_ && !evict_idle())) {
     return Taken::Full;
   }
   connection = open(spec, false);
@@ -114,7 +133,11 @@ Connection* PinnedPool::open(const ConnectionSpec& spec, bool idle) {
     return nullptr;
   }
   count(spec.node, idle, 1);
-  entries_.push_back({std::move(connection), idle, topology_->nodes[spec.node].address});
+  std::uniform_int_distribution<int> percent(90, 110);
+  entries_.push_back({std::move(connection),
+                      idle,
+                      topology_->nodes[spec.node].address,
+                      runtime_.now + kMaxAge * percent(random_) / 100});
   return entries_.back().connection.get();
 }
 
@@ -135,6 +158,10 @@ void PinnedPool::give_back(Connection& connection) {
   }
   if (is_elsewhere(*entry)) {
     connection.close("the node's address changed");
+    return;
+  }
+  if (runtime_.now > entry->retire_at) {
+    connection.close("it is an hour old");
     return;
   }
   entry->idle = true;
@@ -159,20 +186,73 @@ bool PinnedPool::closed(Connection& connection) {
   return true;
 }
 
-// A node that stops in the middle of a reply will not end it. (One that has not begun is the
-// deadlines' business; a blocked command may take for ever.)
 void PinnedPool::close_hung() {
-  std::vector<Connection*> hung;
+  std::vector<std::pair<Connection*, std::string_view>> hung;
   for (const Entry& entry : entries_) {
-    const Connection& connection = *entry.connection;
-    if (connection.pipeline().streaming() && !connection.paused() &&
-        runtime_.now - connection.last_heard() > runtime_.config.upstream.timeouts.slow) {
-      hung.push_back(entry.connection.get());
+    Connection& connection = *entry.connection;
+    const auto why =
+        entry.idle
+            ? std::string_view()
+            : why_hung(connection, outages_.at(connection.node()), Sharing::Exclusive, runtime_);
+    if (!why.empty()) {
+      hung.emplace_back(&connection, why);
     }
   }
-  for (Connection* connection : hung) {
-    connection->lose("no more of a reply for timeouts.slow");
+  for (const auto& [connection, why] : hung) {
+    connection->lose_silent(std::string(why));
   }
+}
+
+void PinnedPool::close_unanswered() {
+  std::vector<Connection*> dead;
+  for (const Entry& entry : entries_) {
+    if (ping_failed(*entry.connection, runtime_)) {
+      dead.push_back(entry.connection.get());
+    }
+  }
+  for (Connection* connection : dead) {
+    connection->lose_silent(std::string(kPingFailed));
+  }
+}
+
+void PinnedPool::watch_silent(route::NodeId node) {
+  if (closing_ || std::exchange(outages_[node].is_watched, true)) {
+    return;
+  }
+  runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.write, [this, node] {
+    outages_[node].is_watched = false;
+    if (outages_[node].since) {
+      close_hung();
+      watch_silent(node);
+    }
+  });
+}
+
+// Who finds no token waits in the worker's line; as tokens come he is woken.
+bool PinnedPool::has_token(route::NodeId node) {
+  if (runtime_.connect_budget == nullptr) {
+    return true;
+  }
+  const auto wait = runtime_.connect_budget->take(node, ConnectBudget::For::Pinned, runtime_.now);
+  if (wait == base::Duration::zero()) {
+    return true;
+  }
+  runtime_.metrics.nodes.at(node).connects_delayed.add();
+  wake_later(wait);
+  return false;
+}
+
+void PinnedPool::wake_later(base::Duration wait) {
+  if (closing_ || std::exchange(wake_scheduled_, true)) {
+    return;
+  }
+  std::uniform_int_distribution<int> jitter_ms(0, 10);
+  runtime_.timers.add(runtime_.now + wait + std::chrono::milliseconds(jitter_ms(random_)), [this] {
+    wake_scheduled_ = false;
+    if (runtime_.wake_pinned && runtime_.wake_pinned(kWokenAtOnce) && entries_.size() < max_) {
+      wake_later(std::chrono::milliseconds(10));
+    }
+  });
 }
 
 void PinnedPool::housekeep() {
@@ -181,7 +261,9 @@ void PinnedPool::housekeep() {
   std::size_t kept = 0;
   for (const Entry& entry : entries_) {
     const bool on_primary = topology_ && entry.connection->node() == topology_->primary;
-    if (entry.idle && on_primary && kept < runtime_.config.upstream.pinned.min) {
+    if (entry.idle && runtime_.now > entry.retire_at) {
+      old.push_back(entry.connection.get());
+    } else if (entry.idle && on_primary && kept < runtime_.config.upstream.pinned.min) {
       ++kept;
     } else if (entry.idle && runtime_.now - entry.connection->last_used() > kIdle) {
       old.push_back(entry.connection.get());
@@ -191,6 +273,14 @@ void PinnedPool::housekeep() {
     connection->close("idle");
   }
   keep_warm();
+  bool pinged = false;
+  for (const Entry& entry : entries_) {
+    pinged = (entry.idle && ping_if_idle(*entry.connection, runtime_.now)) || pinged;
+  }
+  if (pinged) {
+    runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.write,
+                        [this] { close_unanswered(); });
+  }
 }
 
 void PinnedPool::sweep() {

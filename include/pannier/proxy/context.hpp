@@ -20,6 +20,7 @@
 #include "pannier/resp/request_batch.hpp"
 #include "pannier/route/recent_writes.hpp"
 #include "pannier/route/topology.hpp"
+#include "pannier/upstream/connect_budget.hpp"
 #include "pannier/upstream/lane_set.hpp"
 #include "pannier/upstream/pinned_pool.hpp"
 #include "pannier/upstream/retry_budget.hpp"
@@ -57,12 +58,14 @@ struct Shared {
         near_cache(configuration.near_cache),
         memory(configuration.memory,
                configuration.workers,
-               base::system_memory_reader(configuration.cgroup_memory)) {}
+               base::system_memory_reader(configuration.cgroup_memory)),
+        connect_budget(configuration) {}
 
   const config::Config& config;
   route::RecentWrites recent_writes;
   cache::NearCache near_cache;
   base::MemoryBudget memory;  // of all that Pannier holds
+  upstream::ConnectBudget connect_budget;
   // Of classes that only observe; digests, no values. Set before the workers start, never after:
   // what a write began in it must be ended in it.
   std::unique_ptr<cache::NearCache> shadow;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,8 +68,11 @@ class Connection final : public net::Pollable, private ReplySink {
   // Ends it: every request in flight gets on_lost, then on_closed. Harmless when closed, and while
   // the connection's own events run.
   void close(std::string reason);
-  // The same where it is the node's doing: counted as a lost connection or a failed connect.
+  // The same where it is the node's doing: counted as a lost connection or a failed connect, and
+  // told to its breaker (not when it was the server that refused the handshake).
   void lose(std::string reason);
+  // The same of an open connection on which the node gives no sign of life.
+  void lose_silent(std::string reason);
 
   // Sends a request, or queues it until the handshake is done. The slot joins the line. False when
   // closed or the backlog is full: the slot is still the caller's.
@@ -78,6 +82,16 @@ class Connection final : public net::Pollable, private ReplySink {
 
   // See Pipeline::expect_monitor_lines.
   void expect_monitor_lines() { pipeline_.expect_monitor_lines(); }
+
+  // Asks for a sign of life on a connection that is idle; nobody sees the reply.
+  // REQUIRES: Ready, nothing in flight.
+  void ping();
+
+  // When the PING left that was not answered yet; empty: there is none.
+  [[nodiscard]] std::optional<base::TimePoint> pinged_at() const { return pinged_at_; }
+
+  // Nothing is in flight but perhaps such a PING.
+  [[nodiscard]] bool is_idle() const { return in_flight() == (pinged_at_ ? 1U : 0U); }
 
   // Writes what is queued; called at the end of the turn.
   void flush();
@@ -125,6 +139,8 @@ class Connection final : public net::Pollable, private ReplySink {
 
   [[nodiscard]] bool paused() const { return paused_; }
 
+  [[nodiscard]] base::TimePoint begun_at() const { return begun_at_; }
+
   [[nodiscard]] base::TimePoint opened_at() const { return opened_at_; }
 
   [[nodiscard]] base::TimePoint last_used() const { return last_used_; }
@@ -154,6 +170,7 @@ class Connection final : public net::Pollable, private ReplySink {
   void drop_everything();
   void charge();
   void tell_if_drained();
+  void lose_as(std::string reason, route::Failure failure);
   [[nodiscard]] metrics::NodeMetrics& metrics();
 
   Runtime& runtime_;
@@ -179,9 +196,11 @@ class Connection final : public net::Pollable, private ReplySink {
   std::string refusal_;
   std::string close_reason_;
   base::TimerQueue::Id open_timer_{};
+  base::TimePoint begun_at_{};
   base::TimePoint opened_at_{};
   base::TimePoint last_heard_{};
   base::TimePoint last_used_{};
+  std::optional<base::TimePoint> pinged_at_;
 };
 
 }  // namespace pannier::upstream

@@ -2,6 +2,7 @@
 
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/connection.hpp"
+#include "pannier/upstream/outage.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -21,7 +22,8 @@ class LaneSet {
   LaneSet(const LaneSet&) = delete;
   LaneSet& operator=(const LaneSet&) = delete;
 
-  // Opens what has to be warm; a node whose address changed gets new lanes.
+  // Opens what has to be warm; a node whose address changed gets new lanes. A node that answers the
+  // prober again is tried at once, whatever failed before.
   void set_topology(route::TopologyPtr topology);
 
   // The lane for a session that has nothing in flight to this node. Opens one if need be. Null when
@@ -33,8 +35,8 @@ class LaneSet {
   // The server's own error to opening this database within the last second; empty: none.
   [[nodiscard]] std::string_view refusal(route::NodeId node, std::uint32_t db) const;
 
-  // Why nothing is opened to this node just now: the last attempt failed and its back-off runs.
-  // Empty: it may be tried.
+  // Why nothing is opened to this node just now: its breaker is open, or the last attempt failed
+  // and its back-off runs. Empty: it may be tried.
   [[nodiscard]] std::string_view away(route::NodeId node) const;
 
   // No new requests: the lane closes when the last reply has come.
@@ -52,7 +54,8 @@ class LaneSet {
   void answered(Connection& lane);  // nothing is in flight on it any more
   [[nodiscard]] bool owns(const Connection& connection) const;
 
-  // Closes lanes that were idle for 60 s (but the warm ones) and retires old ones.
+  // Closes lanes that hang, or that were idle for 60 s (but the warm ones), retires old ones, and
+  // asks idle ones for a sign of life.
   void housekeep();
   // Destroys closed lanes; at the end of a turn only.
   void sweep();
@@ -72,11 +75,16 @@ class LaneSet {
     std::string last_error;
     base::SocketAddress address;
     bool warm_scheduled = false;
+    Outage outage;
   };
 
   [[nodiscard]] Connection* open(const ConnectionSpec& spec, std::uint32_t number);
   void retire_all(route::NodeId node);
+  void start_afresh(route::NodeId node);
+  void watch_silent(route::NodeId node);
   void close_hung();
+  void close_unanswered();
+  [[nodiscard]] bool is_open(route::NodeId node) const;
   void keep_warm(route::NodeId node);
   void schedule_warm(route::NodeId node);
   void count_failure(route::NodeId node, const std::string& error);

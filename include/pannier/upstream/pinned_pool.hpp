@@ -2,9 +2,11 @@
 
 #include "pannier/route/topology.hpp"
 #include "pannier/upstream/connection.hpp"
+#include "pannier/upstream/outage.hpp"
 
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,7 @@ class PinnedPool {
 
   enum class Taken : std::uint8_t {
     Yes,
-    Full,   // wait for one to be given back
+    Full,   // wait for one to be given back, or for a token to open one: `wake_pinned` is called
     Failed  // the node cannot be reached: see `why_not`
   };
 
@@ -42,7 +44,8 @@ class PinnedPool {
 
   // To be called from ConnectionEvents::on_closed. True when it was one of these.
   bool closed(Connection& connection);
-  // Closes what was idle for 60 s beyond `pinned.min`, and opens up to `pinned.min`.
+  // Closes what hangs, what was idle for 60 s beyond `pinned.min` and what is idle and old, opens
+  // up to `pinned.min`, and asks idle ones for a sign of life.
   void housekeep();
   void sweep();
   void close_all(const std::string& reason);
@@ -58,6 +61,7 @@ class PinnedPool {
     std::unique_ptr<Connection> connection;
     bool idle = false;
     base::SocketAddress address;  // where its node was then
+    base::TimePoint retire_at{};
   };
 
   [[nodiscard]] Entry* find(const Connection& connection);
@@ -68,6 +72,10 @@ class PinnedPool {
   void count(route::NodeId node, bool idle, int change);
   void keep_warm();
   void close_hung();
+  void close_unanswered();
+  void watch_silent(route::NodeId node);
+  [[nodiscard]] bool has_token(route::NodeId node);
+  void wake_later(base::Duration wait);
 
   Runtime& runtime_;
   ConnectionEvents& events_;
@@ -76,6 +84,9 @@ class PinnedPool {
   std::size_t reserved_;
   std::vector<Entry> entries_;
   std::vector<std::unique_ptr<Connection>> dead_;
+  std::vector<Outage> outages_;  // by node id
+  std::minstd_rand random_;
+  bool wake_scheduled_ = false;
   std::string why_not_;
   bool closing_ = false;
 };

@@ -6,11 +6,14 @@
 #include "pannier/config/config.hpp"
 #include "pannier/metrics/worker_metrics.hpp"
 #include "pannier/net/poller.hpp"
+#include "pannier/route/topology.hpp"
+#include "pannier/upstream/connect_budget.hpp"
 #include "pannier/upstream/deadlines.hpp"
 #include "pannier/upstream/slot.hpp"
 #include "pannier/upstream/worker_memory.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -44,6 +47,11 @@ struct Runtime {
   metrics::WorkerMetrics metrics;
   std::unique_ptr<char[]> scratch;  // what is read lies here until the turn's next read
   std::vector<Connection*> unflushed;
+  // Tells the breakers that a node failed; null: nobody asks.
+  std::function<void(route::NodeId, route::Failure)> report;
+  // Lets so many of those try again who were refused an exclusive connection; true: others wait on.
+  std::function<bool(std::size_t)> wake_pinned;
+  ConnectBudget* connect_budget = nullptr;  // of the process; null: no bound
 };
 
 }  // namespace pannier::upstream
