@@ -253,3 +253,77 @@ TEST_CASE("pinned_pool: closing, it opens nothing more", "[upstream]") {
   pool.pool.housekeep();
   REQUIRE(pool.counts(0, 0));
 }
+
+TEST_CASE("pinned_pool: a blocked client on a node that is silent for timeouts.write is let go",
+          "[upstream]") {
+  Pool pool(pinned_config(0, 8, 0));
+  Connection* blocked = pool.take();
+  Peer peer = test::welcome(pool.up, pool.server, *blocked);
+  pool.up.ask(*blocked, "BLPOP");
+  pool.up.flush();
+  pool.up.pass(std::chrono::minutes(5));
+  pool.pool.housekeep();
+  REQUIRE_FALSE(blocked->is_closed());  // it may block for as long as it likes
+  auto topology = *test::topology_of(pool.server.address());
+  topology.nodes[0].reachable = false;
+  pool.pool.set_topology(std::make_shared<const route::Topology>(topology));
+  pool.up.pass(milliseconds(1999));
+  REQUIRE_FALSE(blocked->is_closed());
+  pool.up.pass(milliseconds(2));
+  pool.up.pass(seconds(2));
+  REQUIRE(blocked->is_closed());
+  REQUIRE(pool.up.count("lost 0 sent") == 1);
+}
+
+TEST_CASE("pinned_pool: an hour old connection goes, but not from under its user", "[upstream]") {
+  Pool pool(pinned_config(0, 8, 0));
+  Connection* used = pool.take();
+  Connection* idle = pool.take();
+  std::vector<Peer> peers;
+  peers.push_back(test::welcome(pool.up, pool.server, *used));
+  peers.push_back(test::welcome(pool.up, pool.server, *idle));
+  pool.up.runtime.now += std::chrono::minutes(67);
+  pool.pool.housekeep();
+  REQUIRE_FALSE(used->is_closed());
+  pool.pool.give_back(*used);
+  REQUIRE(used->is_closed());
+  REQUIRE(pool.counts(0, 1));
+}
+
+TEST_CASE("pinned_pool: nothing is opened to a node whose breaker is open", "[upstream]") {
+  Pool pool(pinned_config(0, 8, 0));
+  auto topology = *test::topology_of(pool.server.address());
+  topology.nodes[0].breaker = route::BreakerState::Open;
+  topology.nodes[0].last_error = "no answer within 400ms";
+  pool.pool.set_topology(std::make_shared<const route::Topology>(topology));
+  REQUIRE(pool.try_take(kPlain, false) == Taken::Failed);
+  REQUIRE(pool.pool.why_not() == "no answer within 400ms");
+}
+
+TEST_CASE("pinned_pool: a mass of takers waits for tokens and is woken as they come",
+          "[upstream]") {
+  const auto config = pinned_config(0, 512, 0);
+  upstream::ConnectBudget budget(config);
+  Pool pool(config);
+  pool.up.runtime.connect_budget = &budget;
+  int woken = 0;
+  pool.up.runtime.wake_pinned = [&](std::size_t count) {
+    woken += static_cast<int>(count);
+    return woken < 100;
+  };
+  int opened = 0;
+  while (pool.try_take(kPlain, false) == Taken::Yes) {
+    ++opened;
+  }
+  REQUIRE(opened == upstream::ConnectBudget::kBurst - upstream::ConnectBudget::kForLanes);
+  REQUIRE(pool.up.node().connects_delayed.value() == 1);
+  REQUIRE(woken == 0);
+  for (int i = 0; i < 100; ++i) {  // 1 s: pinned.wait
+    pool.up.pass(milliseconds(10));
+    while (pool.try_take(kPlain, false) == Taken::Yes) {
+      ++opened;
+    }
+  }
+  REQUIRE(woken >= 100);
+  REQUIRE(opened >= 512);
+}
