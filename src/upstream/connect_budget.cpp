@@ -18,9 +18,17 @@ base::Duration interval_of(const config::PinnedPool& pinned) {
 ConnectBudget::ConnectBudget(const config::Config& config)
     : interval_(interval_of(config.upstream.pinned)) {}
 
+void ConnectBudget::note_trouble(route::NodeId node, base::TimePoint now) {
+  trouble_until_.at(node).store((now + kTrouble).time_since_epoch().count(),
+                                std::memory_order_relaxed);
+}
+
 base::Duration ConnectBudget::take(route::NodeId node, For use, base::TimePoint now) {
   const int burst = use == For::Lane ? kBurst : kBurst - kForLanes;
   const auto at = now.time_since_epoch().count();
+  if (at >= trouble_until_.at(node).load(std::memory_order_relaxed)) {
+    return base::Duration::zero();
+  }
   auto& full_at = full_at_.at(node);
   auto seen = full_at.load(std::memory_order_relaxed);
   while (true) {

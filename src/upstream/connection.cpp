@@ -53,9 +53,7 @@ bool Connection::open(const route::Node& node) {
     metrics().connect_failures.add();
     close_reason_ = net::errno_text(error);
     state_ = State::Closed;
-    if (runtime_.report) {
-      runtime_.report(spec_.node, route::Failure::Connect);
-    }
+    tell_failure(route::Failure::Connect);
     return false;
   }
   transport_ = std::make_unique<net::SocketTransport>(descriptor);
@@ -347,10 +345,19 @@ void Connection::lose_as(std::string reason, route::Failure failure) {
     return;
   }
   (state_ == State::Ready ? metrics().connections_lost : metrics().connect_failures).add();
-  if (runtime_.report && refusal_.empty()) {
-    runtime_.report(spec_.node, failure);
+  if (refusal_.empty()) {
+    tell_failure(failure);
   }
   close(std::move(reason));
+}
+
+void Connection::tell_failure(route::Failure failure) {
+  if (runtime_.connect_budget != nullptr) {
+    runtime_.connect_budget->note_trouble(spec_.node, runtime_.now);
+  }
+  if (runtime_.report) {
+    runtime_.report(spec_.node, failure);
+  }
 }
 
 void Connection::close(std::string reason) {

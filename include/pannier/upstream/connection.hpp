@@ -171,6 +171,7 @@ class Connection final : public net::Pollable, private ReplySink {
   void charge();
   void tell_if_drained();
   void lose_as(std::string reason, route::Failure failure);
+  void tell_failure(route::Failure failure);
   [[nodiscard]] metrics::NodeMetrics& metrics();
 
   Runtime& runtime_;
