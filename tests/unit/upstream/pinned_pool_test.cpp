@@ -306,6 +306,7 @@ TEST_CASE("pinned_pool: a mass of takers waits for tokens and is woken as they c
   upstream::ConnectBudget budget(config);
   Pool pool(config);
   pool.up.runtime.connect_budget = &budget;
+  budget.note_trouble(0, pool.up.runtime.now);
   int woken = 0;
   pool.up.runtime.wake_pinned = [&](std::size_t count) {
     woken += static_cast<int>(count);
