@@ -86,7 +86,9 @@ route::Route choose_node(Context& context,
   if (!command::replica_safe(row, arguments)) {
     return {topology.primary, route::RouteReason::NotReplicaSafe};
   }
-  if (session.writes_in_flight() > 0 && topology.has_primary()) {
+  // A further try goes by key: the write in flight may never be answered.
+  if (session.writes_in_flight() > 0 && topology.has_primary() &&
+      context.avoided == route::kNoNode) {
     return {topology.primary, route::RouteReason::SessionWrite};
   }
   context.keys.clear();
@@ -125,6 +127,7 @@ bool has_alternative(const Context& context, const route::Route& route) {
     case route::RouteReason::AnyReplica:
     case route::RouteReason::NearestNode:
     case route::RouteReason::PrimaryAway:
+    case route::RouteReason::SessionWrite:
       return context.ready_nodes > 1;
     default:
       return false;

@@ -50,9 +50,28 @@ void ReplyRouter::end_attempt(upstream::SlotIndex index) {
   if (!is_behind && context.shared.report) {
     context.shared.report(slot.node, route::Failure::Attempt, 1);
   }
-  if (is_behind || !abandon_silent(context, index, {RetryReason::Silent, slot.node, kNoReply})) {
+  const std::uint32_t place = slot.place;
+  const upstream::Connection* lane =
+      session == nullptr ? nullptr : session->binding(slot.node).lane;
+  if (!is_behind && abandon_silent(context, index, {RetryReason::Silent, slot.node, kNoReply})) {
+    if (lane != nullptr) {
+      retry_behind(context, *lane, *session, place);
+    }
+  } else {
     const auto due = slot.start + context.shared.config.upstream.timeouts.read;
     context.runtime.deadlines.add_timed(index, due);
+  }
+}
+
+// What a session sends next must not wait for a reply that is given up: a read has no say in the
+// order any more, and a write on a lane that a client's unread reply holds up has long been run.
+// Behind one whose node is silent the order is kept until its lane is lost.
+void ReplyRouter::let_go(Session& session, upstream::SlotIndex index) {
+  const upstream::Slot& slot = context_->runtime.slots[index];
+  const upstream::Connection* lane = session.binding(slot.node).lane;
+  const bool is_held_up = lane != nullptr && lane->paused();
+  if (session.pinned.connection == nullptr && (!slot.is_write || is_held_up)) {
+    abandon(*context_, session, index);
   }
 }
 
@@ -77,6 +96,7 @@ void ReplyRouter::time_out(upstream::SlotIndex index, upstream::DeadlineKind kin
     return;
   }
   metrics.nodes.at(slot.node).timeouts.add();
+  context_->lanes.suspect(slot.node);
   slot.fate = upstream::Fate::Abandoned;
   if (slot.purpose == upstream::Purpose::Limit) {
     take_limit_reply(*context_, slot, {});
@@ -85,6 +105,9 @@ void ReplyRouter::time_out(upstream::SlotIndex index, upstream::DeadlineKind kin
   const std::string_view error = slot.in_backlog ? kNoConnection : kNoReply;
   const bool answered = slot.flight != 0 && time_out_flight(*context_, slot, error);
   if (session == nullptr || answered) {
+    if (session != nullptr) {
+      let_go(*session, index);
+    }
     return;
   }
   if (slot.purpose == upstream::Purpose::Learn) {
@@ -96,6 +119,7 @@ void ReplyRouter::time_out(upstream::SlotIndex index, upstream::DeadlineKind kin
   metrics.refusals.at(static_cast<std::size_t>(reason)).add();
   metrics.commands.at(slot.row).errors.add();
   give(*session, slot, error, true);
+  let_go(*session, index);
 }
 
 }  // namespace pannier::proxy

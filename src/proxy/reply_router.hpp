@@ -59,6 +59,7 @@ class ReplyRouter final : public upstream::ConnectionEvents {
   [[nodiscard]] bool retry_refused(upstream::Connection& connection,
                                    upstream::SlotIndex index,
                                    std::string_view bytes);
+  void let_go(Session& session, upstream::SlotIndex index);
   void end_attempt(upstream::SlotIndex index);
   void send_again(upstream::Connection& from, upstream::SlotIndex index);
   void lose_pinned(upstream::Connection& connection, Session& session);

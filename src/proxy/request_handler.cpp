@@ -151,12 +151,22 @@ upstream::Connection* reach(Context& context,
   const auto lane_to = [&](route::NodeId node) {
     return is_open(context, node) ? nullptr : lane_for(context, session, node);
   };
-  upstream::Connection* lane = lane_to(route.node);
-  if (lane == nullptr && session.waiting() == Waiting::Nothing && has_alternative(context, route)) {
-    const route::NodeId avoided = std::exchange(context.avoided, route.node);
+  const route::NodeId avoided = context.avoided;
+  const auto lane_without = [&](route::NodeId other) {
+    context.avoided = other;
     route = choose_node(context, session, what.row, what.request.arguments);
     context.avoided = avoided;
-    lane = lane_to(route.node);
+    return lane_to(route.node);
+  };
+  const auto may_try = [&](const upstream::Connection* lane) {
+    return lane == nullptr && session.waiting() == Waiting::Nothing;
+  };
+  upstream::Connection* lane = lane_to(route.node);
+  if (may_try(lane) && has_alternative(context, route)) {
+    lane = lane_without(route.node);
+  }
+  if (may_try(lane) && avoided != route::kNoNode) {
+    lane = lane_without(route::kNoNode);  // late is better than never
   }
   return lane;
 }

@@ -83,6 +83,7 @@ base::Duration pause_before(const Context& context, const Retry& retry, const Fa
 void add(Context& context, Session& session, Retry retry, const Failed& failed) {
   retry.from = failed.node;
   retry.error = failed.error;
+  retry.needs_quiet = retry.is_write || !was_tried(failed);
   retry.needs_primary = failed.error.find("-READONLY") != std::string_view::npos;
   retry.generation = context.topology->generation;
   retry.not_before = context.runtime.now + pause_before(context, retry, failed);
@@ -258,15 +259,23 @@ bool abandon_silent(Context& context, upstream::SlotIndex index, const Failed& f
   } else if (binding.lane == nullptr || !try_again(context, *binding.lane, index, failed)) {
     return false;
   }
+  context.runtime.deadlines.remove(index);
+  abandon(context, *session, index);
+  return true;
+}
+
+void abandon(Context& context, Session& session, upstream::SlotIndex index) {
+  upstream::Slot& slot = context.runtime.slots[index];
   if (slot.purpose == upstream::Purpose::Mget) {
     take_mget_reply(context, index, {});
   }
   leave_flight(context, {slot.session, slot.place, slot.silent, 0});
+  Binding& binding = session.binding(slot.node);
   binding.in_flight -= binding.in_flight > 0 ? 1 : 0;
-  context.runtime.deadlines.remove(index);
+  binding.writes -= slot.is_write && binding.writes > 0 ? 1 : 0;
   slot.fate = upstream::Fate::Abandoned;
   slot.session = {};
-  return true;
+  session.wake_for_order();
 }
 
 void retry_behind(Context& context,
@@ -300,7 +309,9 @@ bool handle_retries(Context& context, Session& session) {
   const auto& waiting = session.retries;
   const bool all_due = std::all_of(
       waiting.begin(), waiting.end(), [&](const Retry& retry) { return is_due(context, retry); });
-  if (!waiting.empty() && (session.in_flight() > 0 || !all_due)) {
+  const bool needs_quiet = std::any_of(
+      waiting.begin(), waiting.end(), [](const Retry& retry) { return retry.needs_quiet; });
+  if (!waiting.empty() && ((needs_quiet && session.in_flight() > 0) || !all_due)) {
     wait_for_next(context, session);
     return false;
   }

@@ -8,9 +8,10 @@
 
 // Requests that are tried again (behaviour 6.1): what was refused before it ran, what did not
 // leave, and reads whose node was lost or keeps silent. A further try is the same request handled
-// from its first byte in the place it has, when nothing else of its session is in flight: so the
-// order of a session's requests holds, and routing, rules and cache apply as they are now. A write
-// whose bytes left is never tried again unless the node said that it refused it.
+// from its first byte in the place it has: routing, rules and cache apply as they are now. For the
+// sake of its session's order it has to wait until nothing else of the session is in flight, unless
+// it is a read that another node may serve. A write whose bytes left is never tried again unless
+// the node said that it refused it.
 namespace pannier::proxy {
 
 // Only of requests this long are the bytes kept for it.
@@ -41,6 +42,8 @@ bool ask_again(Context& context, const Flight& flight, const Asker& asker, const
 [[nodiscard]] bool abandon_silent(Context& context,
                                   upstream::SlotIndex index,
                                   const Failed& failed);
+// Takes a request on a lane out of its session, which waits for it no longer: its reply is dropped.
+void abandon(Context& context, Session& session, upstream::SlotIndex index);
 // Reads that the session sent behind `place` on this lane, which must show what that one does.
 void retry_behind(Context& context,
                   const upstream::Connection& lane,

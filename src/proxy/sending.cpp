@@ -44,6 +44,7 @@ void send(Context& context,
   slot.deadline = out.deadline;
   slot.selects = out.purpose == upstream::Purpose::Exec && session.pinned.settling;
   slot.is_write = is_write;
+  slot.is_heavy = out.deadline == upstream::DeadlineKind::Slow;
   slot.silent = session.state.reply_mode != ReplyMode::On;
   slot.is_subscribe = out.is_subscribe;
   slot.confirmations = out.confirmations;

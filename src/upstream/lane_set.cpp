@@ -345,6 +345,16 @@ void LaneSet::watch_silent(route::NodeId node) {
   });
 }
 
+void LaneSet::suspect(route::NodeId node) {
+  if (closing_ || std::exchange(nodes_[node].outage.is_suspected, true)) {
+    return;
+  }
+  runtime_.timers.add(runtime_.now + runtime_.config.upstream.timeouts.write, [this, node] {
+    nodes_[node].outage.is_suspected = false;
+    close_hung();
+  });
+}
+
 void LaneSet::housekeep() {
   close_hung();
   std::vector<Connection*> idle;

@@ -40,6 +40,12 @@ std::string_view why_hung(const Connection& connection,
       nothing_for(timeouts.write)) {
     return "the node does not answer, and nothing came from it for timeouts.write";
   }
+  const bool is_ordinary =
+      sharing == Sharing::Shared && head != kNoSlot && !runtime.slots[head].is_heavy;
+  if (!outage.since && is_ordinary && !connection.pipeline().streaming() &&
+      nothing_for(timeouts.write)) {
+    return "no reply for timeouts.write, while the node answers others; the connection is dead";
+  }
   return {};
 }
 

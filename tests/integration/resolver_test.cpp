@@ -56,7 +56,7 @@ std::set<int> descriptors() {
 }  // namespace
 
 TEST_CASE("resolver: addresses of both families, through aliases, with the smallest TTL") {
-  const DnsServer server({{"node-1.test", {"127.0.0.2", "127.0.0.3", "::1"}}},
+  DnsServer server({{"node-1.test", {"127.0.0.2", "127.0.0.3", "::1"}}},
                          {{"main.test", "node-1.test"}});
   const auto answer = look_up(server, "main.test");
   INFO(answer.error);
@@ -78,8 +78,8 @@ TEST_CASE("resolver: what does not exist, what is refused, and who is silent") {
 }
 
 TEST_CASE("resolver: a server that answers late is heard, and another one is asked") {
-  const DnsServer good(DnsServer::Hosts{{"node-1.test", {"127.0.0.2"}}});
-  const DnsServer mute(DnsServer::Hosts{});
+  DnsServer good(DnsServer::Hosts{{"node-1.test", {"127.0.0.2"}}});
+  DnsServer mute(DnsServer::Hosts{});
   mute.freeze();
   boost::asio::io_context io;
   auto both = servers(mute);
@@ -93,7 +93,7 @@ TEST_CASE("resolver: a server that answers late is heard, and another one is ask
 }
 
 TEST_CASE("resolver: its sockets are closed on exec, and when it ends") {
-  const DnsServer server(DnsServer::Hosts{});
+  DnsServer server(DnsServer::Hosts{});
   server.freeze();
   const auto before = descriptors();
   boost::asio::io_context io;

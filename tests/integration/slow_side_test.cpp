@@ -184,8 +184,11 @@ TEST_CASE("slow side: clients that do not read hold up nobody and stay small", "
   }
   let_run(2s);
   const LoadReport report = rig.load().show("50 clients do not read 20 MB each");
-  check_reads(report, "50 clients do not read 20 MB each");
-  CHECK(report.failures(Asked::Write) == 0);
+  // A write that was sent before the first large reply came is behind it: it has run, and its reply
+  // cannot be had before the large one is read. It is told so; no later one has to wait.
+  check_reads_apart(report, "50 clients do not read 20 MB each");
+  CHECK(report.failures(Asked::Write) == report.count(Asked::Write, Answer::MayHaveRun));
+  CHECK(report.failures(Asked::Write) < 100);
   const std::size_t growth = memory.growth();
   std::cout << "memory grew by " << growth / kMiB << " MiB" << std::endl;
   CHECK(growth <= 96 * kMiB);

@@ -23,6 +23,7 @@ struct Retry {
   resp::Version version = resp::Version::Resp2;
   std::uint32_t db = 0;
   route::NodeId from = route::kNoNode;  // not that node, if there is another
+  bool needs_quiet = false;             // nothing else of its session may be in flight
   bool needs_primary = false;           // it was refused with READONLY by `from`
   std::uint8_t tries = 0;
   std::uint64_t generation = 0;  // of the topology when it failed

@@ -48,6 +48,9 @@ class LaneSet {
   // See Connection::held_bytes.
   [[nodiscard]] std::size_t held_bytes() const;
 
+  // A request to the node was not answered in time: its lanes are looked at after a while.
+  void suspect(route::NodeId node);
+
   // To be called from ConnectionEvents.
   void opened(Connection& lane);
   void closed(Connection& lane);

@@ -18,6 +18,7 @@ struct Outage {
   std::optional<base::TimePoint> since;  // empty: it answers
   bool is_watched = false;               // a timer will look at its connections
   bool was_open = false;                 // its breaker
+  bool is_suspected = false;             // as is_watched, for a node that answers the prober
 
   enum class News : std::uint8_t {
     None,
@@ -33,9 +34,10 @@ enum class Sharing : std::uint8_t {
   Exclusive  // a request that has no reply yet may block for as long as it likes
 };
 
-// Why a connection will not recover, for its close reason; empty: it may. Either nothing came for
-// timeouts.slow that was due, or its node does not answer the prober and nothing came for
-// timeouts.write. Not of one that Pannier itself does not read just now.
+// Why a connection will not recover, for its close reason; empty: it may. Nothing came for
+// timeouts.slow that was due; or nothing for timeouts.write, and its node does not answer the
+// prober at all, or does while an ordinary request is the oldest here: a server takes them in turn,
+// so it has not got that one. Not of one that Pannier itself does not read just now.
 [[nodiscard]] std::string_view why_hung(const Connection& connection,
                                         const Outage& outage,
                                         Sharing sharing,

@@ -70,7 +70,7 @@ struct Slot {
   Purpose purpose = Purpose::None;
   DeadlineKind deadline = DeadlineKind::None;
   bool is_write = false;
-  bool is_heavy = false;
+  bool is_heavy = false;            // DeadlineKind::Slow, also when that is over
   bool silent = false;              // CLIENT REPLY OFF/SKIP: the place gets no bytes
   bool started = false;             // a part of its reply was forwarded
   bool marks_keys = false;          // RecentWrites::begin was called: `end` is owed
