@@ -15,8 +15,10 @@ void wire_breakers(upstream::Prober& prober, proxy::Shared& shared, metrics::Reg
     }
     return replies;
   });
-  prober.set_on_failover(
-      [&registry](const metrics::FailoverState& state) { registry.set_failover(state); });
+  prober.set_on_failover([&shared, &registry](const metrics::FailoverState& state) {
+    shared.failover_status.set(state);
+    registry.set_failover(state);
+  });
 }
 
 }  // namespace pannier::app

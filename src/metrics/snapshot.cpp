@@ -1,5 +1,7 @@
 #include "pannier/metrics/snapshot.hpp"
 
+#include "pannier/base/clock.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -69,6 +71,12 @@ void add_histogram(HistogramTotals& total, const Histogram& source) {
   total.sum_ns += source.sum_ns();
 }
 
+double age_of(std::int64_t began) {
+  const std::chrono::duration<double> age =
+      base::Clock::now().time_since_epoch() - base::Duration(began);
+  return began == 0 ? 0 : std::max(0.0, age.count());
+}
+
 void add_node(NodeTotals& total, const NodeMetrics& source) {
   total.requests += source.requests.value();
   total.connects += source.connects.value();
@@ -82,6 +90,7 @@ void add_node(NodeTotals& total, const NodeMetrics& source) {
   total.bytes_received += source.bytes_received.value();
   total.lanes += source.lanes.value();
   total.inflight += source.inflight.value();
+  total.oldest_seconds = std::max(total.oldest_seconds, age_of(source.oldest.value()));
   add_all(total.pinned, source.pinned);
 }
 

@@ -70,20 +70,6 @@ std::string explain(Context& context,
   return out + explain_near_cache(context, session, explained, route.node);
 }
 
-std::string memory_lines(const base::MemoryBudget& memory) {
-  std::string out = fmt::format(
-      "memory_level: {}\nmemory_budget: {}\nmemory_estimated: {}\nmemory_resident: {}\n",
-      base::to_string(memory.level()),
-      memory.budget(),
-      memory.estimate(),
-      memory.resident());
-  for (std::size_t i = 0; i < base::kMemoryOwners; ++i) {
-    const auto owner = static_cast<base::MemoryOwner>(i);
-    out += fmt::format("memory_{}: {}\n", base::to_string(owner), memory.held_by(owner));
-  }
-  return out;
-}
-
 std::string stats(const Context& context) {
   const auto& metrics = context.runtime.metrics;
   std::uint64_t requests = 0;
@@ -116,41 +102,6 @@ std::string stats(const Context& context) {
 }
 
 }  // namespace
-
-std::string describe_topology(const Context& context) {
-  const route::Topology& topology = *context.topology;
-  std::string out = fmt::format("generation: {}\nown_zone: {}\nserver_version: {}\n",
-                                topology.generation,
-                                topology.own_zone.empty() ? "unknown" : topology.own_zone,
-                                topology.server_version);
-  for (const route::Node& node : topology.nodes) {
-    const auto& metrics = context.runtime.metrics.nodes.at(node.id);
-    out += fmt::format(
-        "node: {} role={} zone={} reachable={} ready={} offset={} lag_bytes={} rtt_us={} lanes={} "
-        "inflight={} pinned_used={} pinned_idle={} timeouts={} lost={}{}{}\n",
-        node.name,
-        route::to_string(node.role),
-        node.zone.empty() ? "unknown" : node.zone,
-        node.reachable ? "yes" : "no",
-        node.ready ? "yes" : "no",
-        node.offset,
-        node.lag_bytes,
-        node.rtt_us,
-        metrics.lanes.value(),
-        metrics.inflight.value(),
-        metrics.pinned.at(static_cast<std::size_t>(metrics::PinnedState::Used)).value(),
-        metrics.pinned.at(static_cast<std::size_t>(metrics::PinnedState::Idle)).value(),
-        metrics.timeouts.value(),
-        metrics.connections_lost.value(),
-        node.last_error.empty() ? "" : " error=",
-        node.last_error);
-  }
-  const auto states = context.shared.tracking_states.get();
-  for (std::size_t i = 0; i < std::min(states.size(), topology.nodes.size()); ++i) {
-    out += coherence_line(topology.nodes[i].name, coherence_of(states[i], context.runtime.now));
-  }
-  return out;
-}
 
 std::string pannier_command(Context& context,
                             const Session& session,

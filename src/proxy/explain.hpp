@@ -15,7 +15,11 @@ namespace pannier::proxy {
                                           std::string_view subcommand,
                                           std::span<const std::string_view> arguments);
 
-// "key: value" lines: what a node is and does, for PANNIER TOPOLOGY and logs.
+// Lines of STATS and TOPOLOGY: the level of the memory budget, and who holds how much.
+[[nodiscard]] std::string memory_lines(const base::MemoryBudget& memory);
+
+// "key: value" lines for PANNIER TOPOLOGY, over all workers: what each node is and does, breakers,
+// failovers, further tries, refusals, memory.
 [[nodiscard]] std::string describe_topology(const Context& context);
 
 }  // namespace pannier::proxy

@@ -123,6 +123,7 @@ struct Worker::Impl final : net::TurnHooks {
   void end_turn() override {
     resume_awake();
     flush();
+    context.lanes.note_oldest();
     context.lanes.sweep();
     context.pinned.sweep();
     context.sessions.sweep();

@@ -345,6 +345,20 @@ void LaneSet::watch_silent(route::NodeId node) {
   });
 }
 
+void LaneSet::note_oldest() {
+  for (const Lane& lane : lanes_) {
+    runtime_.metrics.nodes[lane.connection->node()].oldest.set(0);
+  }
+  for (const Lane& lane : lanes_) {
+    const SlotIndex head = lane.connection->pipeline().head();
+    metrics::Gauge& oldest = runtime_.metrics.nodes[lane.connection->node()].oldest;
+    if (head != kNoSlot) {
+      const std::int64_t began = runtime_.slots[head].start.time_since_epoch().count();
+      oldest.set(oldest.value() == 0 ? began : std::min(oldest.value(), began));
+    }
+  }
+}
+
 void LaneSet::suspect(route::NodeId node) {
   if (closing_ || std::exchange(nodes_[node].outage.is_suspected, true)) {
     return;

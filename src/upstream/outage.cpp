@@ -42,7 +42,8 @@ std::string_view why_hung(const Connection& connection,
   }
   const bool is_ordinary =
       sharing == Sharing::Shared && head != kNoSlot && !runtime.slots[head].is_heavy;
-  if (!outage.since && is_ordinary && !connection.pipeline().streaming() &&
+  const bool was_probed = 2 * runtime.config.upstream.probe < timeouts.write;  // since it was sent
+  if (!outage.since && was_probed && is_ordinary && !connection.pipeline().streaming() &&
       nothing_for(timeouts.write)) {
     return "no reply for timeouts.write, while the node answers others; the connection is dead";
   }

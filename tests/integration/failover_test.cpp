@@ -23,7 +23,7 @@ constexpr std::size_t kInFlight = 200;
 // Many reads that pile up before the node is killed.
 RigOptions many_in_flight() {
   RigOptions options;
-  options.load.readers = 40;
+  options.load.readers = 64;
   options.load.depth = 20;
   return options;
 }

@@ -57,7 +57,7 @@ std::set<int> descriptors() {
 
 TEST_CASE("resolver: addresses of both families, through aliases, with the smallest TTL") {
   DnsServer server({{"node-1.test", {"127.0.0.2", "127.0.0.3", "::1"}}},
-                         {{"main.test", "node-1.test"}});
+                   {{"main.test", "node-1.test"}});
   const auto answer = look_up(server, "main.test");
   INFO(answer.error);
   REQUIRE(answer.result == LookupResult::Found);

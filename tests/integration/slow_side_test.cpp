@@ -61,7 +61,12 @@ TEST_CASE("slow side: replies of the primary end half-way, again and again", "[f
   }
   let_run(2s);
   const LoadReport report = rig.load().show("primary's replies end half-way");
-  check_reads(report, "primary's replies end half-way");
+  if (ending == Ending::Reset) {
+    check_reads(report, "primary's replies end half-way");
+  } else {
+    // Behind a write that may never be answered, what only the primary can show has to wait.
+    check_reads_apart(report, "primary's replies end half-way");
+  }
   CHECK(report.count(Asked::Write, Answer::OtherError) == 0);
   rig.finish(0);
 }

@@ -155,6 +155,7 @@ struct NodeTotals {
   std::uint64_t bytes_received = 0;
   std::int64_t lanes = 0;
   std::int64_t inflight = 0;
+  double oldest_seconds = 0;  // age of the oldest request on a shared connection
   std::array<std::int64_t, static_cast<std::size_t>(PinnedState::kCount)> pinned{};
 };
 

@@ -174,6 +174,8 @@ struct NodeMetrics {
   Counter bytes_received;
   Gauge lanes;  // open shared connections
   Gauge inflight;
+  Gauge
+      oldest;  // when the oldest request on a shared connection began; ticks of the clock, 0: none
   std::array<Gauge, static_cast<std::size_t>(PinnedState::kCount)> pinned;
 };
 

@@ -8,6 +8,7 @@
 #include "pannier/command/learned.hpp"
 #include "pannier/config/config.hpp"
 #include "pannier/policy/rules.hpp"
+#include "pannier/proxy/failover_status.hpp"
 #include "pannier/proxy/faults.hpp"
 #include "pannier/proxy/flights.hpp"
 #include "pannier/proxy/policy_status.hpp"
@@ -81,6 +82,7 @@ struct Shared {
   // What workers begin with; set before they are made, never after.
   policy::RulesPtr rules = policy::compile({});
   PolicyStatus policy_status;
+  FailoverStatus failover_status;
   std::atomic<std::uint64_t> next_session_id{1};
   std::atomic<std::uint32_t> sessions{0};  // of all workers, for maxclients
   std::atomic<std::uint32_t> monitors{0};  // sessions in MONITOR

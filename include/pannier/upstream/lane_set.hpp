@@ -48,6 +48,8 @@ class LaneSet {
   // See Connection::held_bytes.
   [[nodiscard]] std::size_t held_bytes() const;
 
+  // For the metrics: since when the oldest request of each node has been waiting.
+  void note_oldest();
   // A request to the node was not answered in time: its lanes are looked at after a while.
   void suspect(route::NodeId node);
 

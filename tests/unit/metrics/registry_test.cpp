@@ -82,6 +82,11 @@ TEST_CASE("registry: every family has one HELP and one TYPE, and no sample comes
   f.set_two_nodes();
   f.set_near_cache();
   f.a->commands[0].requests.add();
+  f.registry.set_memory_source([] {
+    MemoryState memory;
+    memory.owners.emplace_back("near_cache", 1);
+    return memory;
+  });
   f.registry.set_faults_source([] { return std::vector<FaultState>(1); });
   const auto text = f.scrape();
   CHECK(text.faults.empty());

@@ -106,7 +106,8 @@ TEST_CASE("lane_set: a lane of a silent node is closed after timeouts.write, not
   lanes.reach();
   Connection& lane = lanes.open();
   lanes.up.pass(seconds(5));
-  lanes.up.ask(lane, "one");
+  const upstream::SlotIndex heavy = lanes.up.ask(lane, "one");
+  lanes.up.runtime.slots[heavy].is_heavy = true;
   lanes.up.flush();
   lanes.up.pass(seconds(3));
   lanes.lanes.housekeep();
@@ -118,6 +119,23 @@ TEST_CASE("lane_set: a lane of a silent node is closed after timeouts.write, not
   REQUIRE(lane.is_closed());
   REQUIRE(lanes.up.count("lost 0 sent") == 1);
   REQUIRE(reports == std::vector{route::Failure::Silent});
+}
+
+TEST_CASE("lane_set: a lane that keeps an ordinary request while its node answers others is dead",
+          "[upstream]") {
+  Lanes lanes;
+  lanes.reach();
+  Connection& lane = lanes.open();
+  lanes.up.ask(lane, "one");
+  lanes.up.flush();
+  lanes.up.pass(milliseconds(500));
+  lanes.lanes.suspect(lane.node());  // it is late
+  lanes.up.pass(milliseconds(1400));
+  lanes.lanes.housekeep();
+  REQUIRE_FALSE(lane.is_closed());
+  lanes.up.pass(milliseconds(700));
+  REQUIRE(lane.is_closed());
+  REQUIRE(lanes.up.count("lost 0 sent") == 1);
 }
 
 TEST_CASE("lane_set: a request that was just sent is not lost with a silent node", "[upstream]") {
