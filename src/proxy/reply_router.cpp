@@ -31,6 +31,11 @@ bool is_pinned_by(const Session& session, const upstream::Connection& connection
   return session.pinned.connection == &connection;
 }
 
+// It was named by its hash, which the server may not know.
+bool may_want_script(const upstream::Slot& slot) {
+  return slot.purpose == upstream::Purpose::Throttle || slot.purpose == upstream::Purpose::Limit;
+}
+
 std::string error_reply(std::string_view text) {
   std::string out;
   resp::append_error(out, text);
@@ -89,12 +94,11 @@ void ReplyRouter::route(upstream::Connection& connection,
                         char type,
                         bool last) {
   upstream::Slot& slot = context_->runtime.slots[index];
-  const bool is_ask = slot.purpose == upstream::Purpose::Limit;
-  if ((slot.purpose == upstream::Purpose::Throttle || is_ask) &&
-      send_with_script(*context_, connection, index, bytes)) {
+  if (may_want_script(slot) && send_with_script(*context_, connection, index, bytes)) {
     return;
   }
-  if (type == '-' && last && is_refusal(bytes) && retry_refused(connection, index, bytes)) {
+  const bool is_refused = type == '-' && last && is_refusal(bytes, slot.row);
+  if (is_refused && retry_refused(connection, index, bytes)) {
     return;
   }
   note_reply(connection, index, bytes, type, last);
@@ -104,14 +108,7 @@ void ReplyRouter::route(upstream::Connection& connection,
       take_stored_reply(*context_, connection, index, bytes, type);
     }
   }
-  if (slot.fate == upstream::Fate::Swallow) {
-    end_own(connection, slot, bytes);
-    return;
-  }
-  if (is_ask) {
-    if (last && slot.fate != upstream::Fate::Abandoned) {
-      take_limit_reply(*context_, slot, bytes);
-    }
+  if (take_own(connection, slot, bytes, last)) {
     return;
   }
   if (slot.purpose == upstream::Purpose::Mget) {
@@ -129,7 +126,7 @@ void ReplyRouter::route(upstream::Connection& connection,
     }
     return;
   }
-  if (slot.is_write && last && !session->retries.empty()) {
+  if (slot.is_write && last && !is_refused && !session->retries.empty()) {
     fail_overtaken(*context_, *session, slot.place);
   }
   hand_on(*session, index, bytes, last);
@@ -139,6 +136,24 @@ void ReplyRouter::route(upstream::Connection& connection,
   } else if (session->wants_pause() && !connection.paused() && !others_wait_for(slot)) {
     hold_up(connection, *session);
   }
+}
+
+// True: no client waits for it.
+bool ReplyRouter::take_own(upstream::Connection& connection,
+                           upstream::Slot& slot,
+                           std::string_view bytes,
+                           bool last) {
+  if (slot.fate == upstream::Fate::Swallow) {
+    end_own(connection, slot, bytes);
+    return true;
+  }
+  if (slot.purpose != upstream::Purpose::Limit) {
+    return false;
+  }
+  if (last && slot.fate != upstream::Fate::Abandoned) {
+    take_limit_reply(*context_, slot, bytes);
+  }
+  return true;
 }
 
 // Of a command of Pannier's own; "": it is lost.

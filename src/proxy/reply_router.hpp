@@ -37,6 +37,10 @@ class ReplyRouter final : public upstream::ConnectionEvents {
              char type,
              bool last);
   void settle(upstream::Connection& connection, upstream::SlotIndex index);
+  bool take_own(upstream::Connection& connection,
+                upstream::Slot& slot,
+                std::string_view bytes,
+                bool last);
   void end_own(upstream::Connection& connection, upstream::Slot& slot, std::string_view bytes);
   void finish(upstream::Connection& connection, upstream::Slot& slot, Session& session);
   void give(Session& session, const upstream::Slot& slot, std::string_view bytes, bool last);

@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <iterator>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -176,17 +177,46 @@ void give_up_where(Context& context, Session& session, const IsOver& is_over) {
   }
 }
 
+bool starts_with_any(std::string_view reply, std::span<const std::string_view> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(), [reply](std::string_view each) {
+    return reply.starts_with(each);
+  });
+}
+
+// A script, and a command of a module, may have written before it answers an error of its author's,
+// whatever its first word.
+bool has_own_errors(std::uint16_t row) {
+  const auto rows = command::table();
+  return row >= rows.size() || rows[row].name.starts_with("eval") ||
+         rows[row].name.starts_with("fcall");
+}
+
+// What a server itself says when it refuses. No write of a script ran: the first is refused.
+// Servers before 7.0 wrap what its commands were told.
+bool is_server_sentence(std::string_view reply) {
+  static constexpr std::array<std::string_view, 7> kSentences{
+      "-LOADING Redis is loading the dataset in memory",
+      "-LOADING Valkey is loading the dataset in memory",
+      "-MASTERDOWN Link with MASTER is down and ",
+      "-READONLY You can't write against a read only replica",
+      "-CLUSTERDOWN The cluster is down",
+      "-CLUSTERDOWN Hash slot not served",
+      "-TRYAGAIN Multiple keys request during rehashing of slot"};
+  return starts_with_any(reply, kSentences) ||
+         (reply.starts_with("-ERR Error running script") &&
+          reply.find(": -READONLY You can't write") != std::string_view::npos);
+}
+
 }  // namespace
 
 bool is_refusal(std::string_view reply) {
   static constexpr std::array<std::string_view, 5> kWords{
       "-LOADING ", "-MASTERDOWN ", "-READONLY ", "-CLUSTERDOWN ", "-TRYAGAIN "};
-  const bool plain = std::any_of(kWords.begin(), kWords.end(), [reply](std::string_view word) {
-    return reply.starts_with(word);
-  });
-  // Servers before 7.0 wrap what a script was refused. No write of it ran: the first is refused.
-  return plain || (reply.starts_with("-ERR Error running script") &&
-                   reply.find(": -READONLY You can't write") != std::string_view::npos);
+  return starts_with_any(reply, kWords);
+}
+
+bool is_refusal(std::string_view reply, std::uint16_t row) {
+  return has_own_errors(row) ? is_server_sentence(reply) : is_refusal(reply);
 }
 
 bool try_again(Context& context,

@@ -4,6 +4,7 @@
 #include "pannier/proxy/flights.hpp"
 #include "pannier/proxy/retry.hpp"
 
+#include <cstdint>
 #include <string_view>
 
 // Requests that are tried again (behaviour 6.1): what was refused before it ran, what did not
@@ -19,6 +20,9 @@ inline constexpr std::size_t kMaxRetryBytes = 4096;
 
 // A refusal that comes before a command runs: of a node that cannot serve now, or no longer.
 [[nodiscard]] bool is_refusal(std::string_view reply);
+// The same, where the command (metrics_index) decides what its errors mean: of a script or a
+// command that Pannier does not know only the server's own sentences count.
+[[nodiscard]] bool is_refusal(std::string_view reply, std::uint16_t row);
 
 // What has gone wrong with a request.
 struct Failed {

@@ -55,6 +55,21 @@ TEST_CASE("a refused write is not tried again behind one that ran", "[retry]") {
   REQUIRE(server.count({"SET", "first"}) == 1);
 }
 
+TEST_CASE("a write that is refused for good ends no other one's tries", "[retry]") {
+  ScriptedServer server;
+  PannierProcess pannier(before(server));
+  RawClient client(pannier.port());
+  const std::string large(5000, 'x');  // more than is kept for a further try
+  server.say({"SET"}, kReadOnly);
+  client.send(request({"SET", "first", "1"}) + request({"SET", "large", large}) +
+              request({"GET", "first"}));
+  wait_for_tries(server, {"SET", "first"}, 2);
+  server.let({"SET"});
+  REQUIRE(client.read(2) == "+OK\r\n" + std::string(kReadOnly));
+  REQUIRE(client.read() == bulk("1"));
+  REQUIRE(server.count({"SET", "large"}) == 1);
+}
+
 TEST_CASE("a refusal reaches the client when the deadline has passed", "[retry]") {
   ScriptedServer server;
   PannierProcess pannier(before(server, "timeouts: { read: 300ms, write: 300ms }"));
@@ -89,6 +104,20 @@ TEST_CASE("a refusal inside a script's error counts as one", "[retry]") {
   wait_for_tries(server, {"EVAL"}, 2);
   server.say({"EVAL"}, "-ERR a script that says -READONLY of its own\r\n");
   REQUIRE(client.read() == "-ERR a script that says -READONLY of its own\r\n");
+}
+
+TEST_CASE("a script that answers an error of its own runs once, whatever its first word",
+          "[retry]") {
+  RedisServer server;
+  PannierProcess pannier({upstream_of({server.address()}), "", {}});
+  RawClient client(pannier.port());
+  int runs = 0;
+  for (const std::string error : {"TRYAGAIN it is locked", "LOADING the shop", "READONLY today"}) {
+    const std::string script =
+        "redis.call('INCR', KEYS[1]) return redis.error_reply('" + error + "')";
+    REQUIRE(client.call({"EVAL", script, "1", "runs"}).starts_with("-" + error));
+    REQUIRE(client.call({"GET", "runs"}) == bulk(std::to_string(++runs)));
+  }
 }
 
 TEST_CASE("an error that is no refusal is never tried again", "[retry]") {
