@@ -144,6 +144,7 @@ TEST_CASE("of a lost connection reads are asked again, writes are not", "[retry]
   reader.send(request({"GET", "k"}) + request({"GET", "k"}));
   writer.ask({"SET", "other", "1"});
   const auto held = server.wait_for_held(1);
+  REQUIRE(wait_until([&] { return pannier.metric_sum("pannier_upstream_inflight", "node") >= 3; }));
   server.let({"GET"});
   server.close(held[0].connection);
   REQUIRE(reader.read(2) == bulk("v") + bulk("v"));
