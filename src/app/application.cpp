@@ -18,6 +18,7 @@
 
 #include "admission.hpp"
 #include "breaker_wiring.hpp"
+#include "crash_report.hpp"
 #include "fault_sources.hpp"
 #include "loop_check.hpp"
 #include "open_files.hpp"
@@ -321,18 +322,10 @@ struct Application::Impl {
   }
 
   void start_workers() {
-    for (const auto& worker : workers) {
-      threads.emplace_back([&worker = *worker] {
-        try {
-          worker.run();
-        } catch (const std::exception& error) {
-          log_error("app",
-                    "a worker failed: {}; this is a bug in Pannier, the process ends so that it is "
-                    "started afresh",
-                    error.what());
-          base::flush_log();
-          std::abort();
-        }
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      threads.emplace_back([&worker = *workers[i], i] {
+        name_thread_for_crashes("worker " + std::to_string(i));
+        worker.run();
       });
     }
   }
@@ -447,6 +440,7 @@ Application::~Application() = default;
 
 int Application::run() {
   std::signal(SIGPIPE, SIG_IGN);
+  install_crash_report();
   // Left to itself glibc raises this with the sizes it sees, and kept values of all sizes then
   // leave holes that the orchestrator counts.
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
