@@ -178,11 +178,20 @@ base::Duration patience_of(const Context& context, const CommandSpec& row) {
                                   : base::Duration(timeouts.read);
 }
 
-// The node cannot be reached at the moment. As long as its breaker is closed that may be over soon;
-// nothing has been sent, so the request can wait for it.
+// With its breaker closed the node may be back soon. A primary that has become a replica has handed
+// over: the next topology names the new one.
+bool may_come_back(const Context& context, route::NodeId node) {
+  const route::Node& away = context.topology->nodes[node];
+  const bool hands_over =
+      node == context.topology->primary && away.reachable && away.role == route::Role::Replica;
+  const bool was_demoted = context.again != nullptr && context.again->needs_primary;
+  return !is_open(context, node) || hands_over || was_demoted;
+}
+
+// The node cannot be reached at the moment. Nothing has been sent, so the request can wait for it.
 Step wait_for_node(Context& context, Session& session, const Forwarding& what, route::NodeId node) {
-  const bool may_wait = context.shared.config.upstream.retries > 0 && !is_open(context, node) &&
-                        !wait_is_over(context, session);
+  const bool may_wait = context.shared.config.upstream.retries > 0 &&
+                        may_come_back(context, node) && !wait_is_over(context, session);
   if (may_wait) {
     start_waiting(context, session, Waiting::Node, patience_of(context, what.row));
     return wait(session, Waiting::Node);

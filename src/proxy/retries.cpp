@@ -21,7 +21,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr auto kFirstPause = milliseconds(10);
-constexpr auto kLongestPause = milliseconds(160);
+constexpr auto kPrimaryPause = milliseconds(100);  // the prober finds the new one sooner
+constexpr auto kLongestPause = milliseconds(200);
 
 bool is_earlier(std::uint32_t place, std::uint32_t than) {
   return static_cast<std::int32_t>(place - than) < 0;
@@ -77,8 +78,8 @@ base::Duration pause_before(const Context& context, const Retry& retry, const Fa
   if (failed.reason != RetryReason::Refused || elsewhere) {
     return base::Duration::zero();
   }
-  return std::min<base::Duration>(kFirstPause * (1 << std::min<int>(retry.tries, 4)),
-                                  kLongestPause);
+  const milliseconds first = retry.needs_primary ? kPrimaryPause : kFirstPause;
+  return std::min<base::Duration>(first * (1 << std::min<int>(retry.tries, 4)), kLongestPause);
 }
 
 void add(Context& context, Session& session, Retry retry, const Failed& failed) {
@@ -105,9 +106,8 @@ bool is_due(const Context& context, const Retry& retry) {
   if (topology.generation == retry.generation) {
     return false;
   }
-  return !retry.needs_primary ||
-         (topology.has_primary() && topology.nodes[topology.primary].reachable &&
-          topology.nodes[topology.primary].role == route::Role::Primary);
+  return !retry.needs_primary || (topology.has_primary() && topology.primary != retry.from &&
+                                  topology.nodes[topology.primary].reachable);
 }
 
 void wait_for_next(Context& context, Session& session) {

@@ -104,9 +104,9 @@ void Breaker::probe_failed(const std::string& error, base::TimePoint began, base
   }
 }
 
-void Breaker::probe_answered(bool is_primary, base::TimePoint now) {
+void Breaker::probe_answered(bool is_needed, base::TimePoint now) {
   failed_probes_ = 0;
-  if (state_ == State::Open && (is_primary || now >= rests_until_)) {
+  if (state_ == State::Open && (is_needed || now >= rests_until_)) {
     change(State::HalfOpen, "it answers the prober", now);
   } else if (state_ == State::HalfOpen && ++good_probes_ >= kGoodProbes) {
     change(State::Closed, "it serves again", now);

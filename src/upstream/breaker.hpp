@@ -57,8 +57,8 @@ class Breaker {
                       base::TimePoint now);
   // `began`: when the node was asked.
   void probe_failed(const std::string& error, base::TimePoint began, base::TimePoint now);
-  // A primary never rests.
-  void probe_answered(bool is_primary, base::TimePoint now);
+  // `is_needed`: the primary, or a node besides which none can serve. Such a one never rests.
+  void probe_answered(bool is_needed, base::TimePoint now);
 
   [[nodiscard]] State state() const { return state_; }
 

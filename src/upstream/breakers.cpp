@@ -58,7 +58,7 @@ void Breakers::probed(NodeId node,
     breaker.count_replies(replies_(node), now);
   }
   if (error.empty()) {
-    breaker.probe_answered(node == roles_.primary(), now);
+    breaker.probe_answered(node == roles_.primary() || is_spared(node), now);
   } else {
     breaker.probe_failed(error, began, now);
   }

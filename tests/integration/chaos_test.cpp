@@ -301,7 +301,10 @@ class Chaos {
 
   void check(const LoadReport& report, bool calm, const std::string& what) {
     INFO("step " << steps_ << ": " << what << "\n"
-                 << report.text("in this step") << (calm ? "" : rig_.load().waiting()));
+                 << report.text("in this step") << (calm ? "" : rig_.load().waiting())
+                 << "\n  tries over their budget so far: "
+                 << rig_.pannier().metric("pannier_retries_over_budget_total")
+                 << ", given up: " << rig_.pannier().metric("pannier_retries_given_up_total"));
     CHECK(calm);
     for (const Asked asked : {Asked::Read, Asked::ReadBehind, Asked::Fresh, Asked::Write}) {
       CHECK(report.count(asked, Answer::Nil) == 0);
