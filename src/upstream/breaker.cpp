@@ -58,6 +58,8 @@ void Breaker::count_failures(Failure failure,
   if (count == 0 || state_ == State::Open || too_early) {
     return;
   }
+  // As of a node that the prober cannot reach: it may serve as soon as it can be connected to.
+  const bool is_gone = failure == Failure::Connect || failure == Failure::Lost;
   second_of(now).failures += count;
   consecutive_ += count;
   failures_between_ += count;
@@ -69,7 +71,7 @@ void Breaker::count_failures(Failure failure,
     open(fmt::format("{} failures without a reply between, the last one: {}",
                      consecutive_,
                      to_string(failure)),
-         false,
+         is_gone,
          now);
   } else if (std::string reason = why_too_many(now); !reason.empty()) {
     open(std::move(reason), false, now);

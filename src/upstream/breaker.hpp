@@ -32,7 +32,7 @@ class Breaker {
   static constexpr std::uint64_t kLeast = 20;  // requests
   static constexpr std::size_t kWindow = 10;   // seconds
   static constexpr auto kFirst = std::chrono::milliseconds(500);
-  static constexpr auto kLongest = std::chrono::seconds(10);
+  static constexpr auto kLongest = std::chrono::seconds(2);
   static constexpr auto kStable = std::chrono::seconds(60);
   static constexpr unsigned kGoodProbes = 3;
   // What fails this soon after a node was half-opened began before it.
