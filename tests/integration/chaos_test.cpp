@@ -58,7 +58,9 @@ class Chaos {
   // One fault from its beginning until all is well; false when something is wrong.
   bool step() {
     rig_.load().begin_phase();
-    lone_ = true;
+    // A node that rests after the last fault does not serve yet: then another one is no lone fault.
+    lone_ =
+        rig_.pannier().metric_sum("pannier_upstream_ready") == static_cast<double>(rig_.servers());
     primary_concerned_ = false;
     std::string what;
     const auto start = Clock::now();
@@ -325,7 +327,7 @@ class Chaos {
   std::minstd_rand random_;
   std::size_t resident_;
   std::size_t primary_ = 0;
-  bool lone_ = true;                // no more than one node was concerned
+  bool lone_ = true;                // the others were ready, and no more than one was concerned
   bool primary_concerned_ = false;  // the primary, at that time
   std::size_t steps_ = 0;
   std::size_t failed_reads_ = 0;
