@@ -2,6 +2,7 @@
 
 #include "pannier/command/categories.hpp"
 
+#include "class_reach.hpp"
 #include "rule_index.hpp"
 
 #include <algorithm>
@@ -149,6 +150,7 @@ struct RequestRules::Impl {
 
   void compile_limits(const config::Policy& policy);
   void compile_denials(const config::Policy& policy);
+  [[nodiscard]] RequestScreen make_screen(const config::Policy& policy) const;
 
   [[nodiscard]] std::uint8_t wants_of(std::uint16_t row) const;
   void add_limits(const RequestView& request,
@@ -220,12 +222,56 @@ std::uint8_t RequestRules::Impl::wants_of(std::uint16_t row) const {
                                    bit(limits.looks_at_classes(row), kClasses));
 }
 
+RequestScreen RequestRules::Impl::make_screen(const config::Policy& policy) const {
+  const auto rows = static_cast<std::uint16_t>(command::table().size() + 1);
+  RequestScreen out(rows, policy.classes.size());
+  const ClassReach reach(policy);
+  const auto each_row = [rows](const RuleIndex& index, std::uint16_t rule, const auto& action) {
+    for (std::uint16_t row = 0; row < rows; ++row) {
+      if (index.allows(row, rule)) {
+        action(row);
+      }
+    }
+  };
+  for (std::size_t i = 0; i < policy.limits.size(); ++i) {
+    const auto& limit = policy.limits[i];
+    const auto classes = limit.key_class.empty()
+                             ? reach.of_keys(limit.keys)
+                             : reach.of_class(class_named(policy, limit.key_class));
+    each_row(limits, static_cast<LimitId>(i), [&](auto row) { out.stop(row, classes); });
+  }
+  for (std::size_t i = 0; i < policy.deny.size(); ++i) {
+    const auto& rule = policy.deny[i];
+    const auto or_any = [](std::uint64_t size) {
+      return size > 0 ? size : RequestScreen::kAnySize;
+    };
+    const bool sized = rule.max_arguments > 0 || rule.max_value > 0;
+    const auto classes = reach.of_keys(rule.keys);
+    each_row(denials, static_cast<DenyId>(i), [&](auto row) {
+      if (sized) {
+        out.stop_larger(row, or_any(rule.max_arguments), or_any(rule.max_value));
+      } else {
+        out.stop(row, classes);
+      }
+    });
+  }
+  for (std::uint16_t row = 0; row < rows; ++row) {
+    const bool in_table = row + 1 < rows;
+    if (!in_table || (read_only != RuleMode::Off && command::may_write(command::table()[row]))) {
+      out.stop_larger(row, 0, 0);
+    }
+  }
+  return out;
+}
+
 RequestRules::RequestRules()
     : wants_(command::table().size() + 1),
+      screen_(wants_.size(), 0),
       impl_(std::make_unique<Impl>()) {}
 
 RequestRules::RequestRules(const config::Policy& policy, const KeyMatcher& matcher)
     : wants_(command::table().size() + 1),
+      screen_(wants_.size(), policy.classes.size()),
       impl_(std::make_unique<Impl>()) {
   impl_->matcher = &matcher;
   impl_->compile_limits(policy);
@@ -233,6 +279,7 @@ RequestRules::RequestRules(const config::Policy& policy, const KeyMatcher& match
   for (std::size_t row = 0; row < wants_.size(); ++row) {
     wants_[row] = impl_->wants_of(static_cast<std::uint16_t>(row));
   }
+  screen_ = impl_->make_screen(policy);
 }
 
 RequestRules::~RequestRules() = default;

@@ -54,6 +54,11 @@ class RuleIndex {
   // Whether a rule that a row allows looks at the class of keys.
   [[nodiscard]] bool looks_at_classes(std::uint16_t row) const { return intersects(row, classed_); }
 
+  // Whether the command of a row of the table, or of those that are not in it, allows a rule.
+  [[nodiscard]] bool allows(std::uint16_t row, std::uint16_t rule) const {
+    return (by_row_[row * words_ + rule / kBits] >> (rule % kBits) & 1) != 0;
+  }
+
   [[nodiscard]] bool empty() const;
 
   // Calls `found(rule)`, in order, for those that hold whatever the keys are. Stops when it says

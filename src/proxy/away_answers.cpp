@@ -236,8 +236,11 @@ bool primary_is_away(const Context& context) {
 
 config::Reads reads_now(const Context& context, const Session* session, policy::ClassId key_class) {
   const config::Reads reads = class_reads(context, session, key_class);
+  if (reads != config::Reads::Primary || !context.rules->any_stale) {
+    return reads;
+  }
   const bool strong = session != nullptr && session->listener().strong;
-  return reads == config::Reads::Primary && !strong && key_class != policy::kNoClass &&
+  return !strong && key_class != policy::kNoClass &&
                  policy::serves_stale(context.rules->at(key_class)) && primary_is_away(context)
              ? config::Reads::SameZone
              : reads;

@@ -175,6 +175,7 @@ void prefetch_batch(Context& context) {
     }
     return;
   }
+  std::size_t end = 0;  // of those that are in the cache's classes
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const resp::Request request = batch[i];
     HashedKey& ahead = context.hashed_keys[i];
@@ -186,9 +187,10 @@ void prefetch_batch(Context& context) {
     if (is_cached(context, ahead.key_class)) {
       ahead.hash = cache::NearCache::hash(request.arguments[1]);
       context.shared.near_cache.prefetch_slot(ahead.hash);
+      end = i + 1;
     }
   }
-  for (std::size_t i = 0; i < batch.size(); ++i) {
+  for (std::size_t i = 0; i < end; ++i) {
     const HashedKey& ahead = context.hashed_keys[i];
     if (ahead.key != nullptr && is_cached(context, ahead.key_class)) {
       context.shared.near_cache.prefetch_entry(ahead.hash);

@@ -79,8 +79,12 @@ route::Route choose_node(Context& context,
     return {topology.primary, route::RouteReason::Write};
   }
   const bool by_class = context.rules->any_reads && !session.listener().strong;
-  config::Reads reads = class_reads(context, &session, policy::kNoClass);
-  if (reads == config::Reads::Primary && !by_class) {
+  const auto first = static_cast<std::size_t>(row.first);
+  const bool by_one_key = by_class && command::has_one_key(row) && arguments.size() > first;
+  config::Reads reads = by_one_key
+                            ? reads_now(context, &session, class_of(context, arguments[first]))
+                            : class_reads(context, &session, policy::kNoClass);
+  if (reads == config::Reads::Primary && (by_one_key || !by_class)) {
     return {topology.primary, route::RouteReason::ReadsPrimary};
   }
   if (!command::replica_safe(row, arguments)) {
@@ -95,7 +99,7 @@ route::Route choose_node(Context& context,
   if (command::extract_keys(row, arguments, context.keys) == command::KeyStatus::Unknown) {
     return {topology.primary, route::RouteReason::NotReplicaSafe};
   }
-  reads = by_class ? reads_of_keys(context, session) : reads;
+  reads = by_class && !by_one_key ? reads_of_keys(context, session) : reads;
   route::Route route = select(context, reads, session.ref().index);
   if (stands_in(context, &session, route)) {
     route.reason = route::RouteReason::PrimaryAway;

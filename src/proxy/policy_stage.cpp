@@ -367,6 +367,20 @@ Passage charge(Context& context,
 
 }  // namespace
 
+bool is_unruled(const Context& context, const RuledRequest& request, std::uint16_t row) {
+  const RequestRules& rules = context.rules->requests;
+  const bool has_keys = request.row.rule != command::KeyRule::None;
+  const auto first = static_cast<std::size_t>(request.row.first);
+  if (request.announced > 0 ||
+      (has_keys && (!command::has_one_key(request.row) || request.arguments.size() <= first))) {
+    return false;
+  }
+  const auto key_class = has_keys ? class_of(context, request.arguments[first]) : policy::kNoClass;
+  return rules.screen().passes(row, request.arguments.size(), request.bytes, key_class) ||
+         (rules.wants(row) == (RequestRules::kLimits | RequestRules::kKeys) &&
+          !rules.may_limit_key(row, request.arguments[first]));
+}
+
 Passage pass_rules(Context& context, Session& session, const RuledRequest& request) {
   if (session.charges.admitted) {
     return Passage::Free;

@@ -31,17 +31,17 @@ struct RuledRequest {
 // is charged once.
 [[nodiscard]] Passage pass_rules(Context& context, Session& session, const RuledRequest& request);
 
+// None of the rules that its command is asked for can hold, as a look at its size and its only key
+// tells.
+[[nodiscard]] bool is_unruled(const Context& context,
+                              const RuledRequest& request,
+                              std::uint16_t row);
+
 [[nodiscard]] inline Passage ask_rules(Context& context,
                                        Session& session,
                                        const RuledRequest& request) {
-  using policy::RequestRules;
-  const RequestRules& rules = context.rules->requests;
   const std::uint16_t row = command::index_of(request.row);
-  const std::uint8_t wants = rules.wants(row);
-  const auto first = static_cast<std::size_t>(request.row.first);
-  if (wants == 0 || (wants == (RequestRules::kLimits | RequestRules::kKeys) &&
-                     command::has_one_key(request.row) && request.arguments.size() > first &&
-                     !rules.may_limit_key(row, request.arguments[first]))) {
+  if (context.rules->requests.wants(row) == 0 || is_unruled(context, request, row)) {
     return Passage::Free;
   }
   return pass_rules(context, session, request);

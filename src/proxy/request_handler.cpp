@@ -458,7 +458,7 @@ Step decide(Context& context, Session& session, const resp::Request& request) {
                ? handle_pinned(context, session, *row, request)
            : row->handling == Handling::Local ? handle_local(context, session, *row, request)
                                               : serve(context, session, *row, request);
-    if (step == Step::Done && context.rules->any_sliding) {
+    if (step == Step::Done && may_renew(context, *row, request.arguments)) {
       renew_life(context, session, *row, request.arguments);
     }
   }

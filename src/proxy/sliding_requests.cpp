@@ -103,13 +103,11 @@ void renew_life(Context& context,
                 Session& session,
                 const CommandSpec& row,
                 std::span<const std::string_view> arguments) {
-  // A PEXPIRE of Pannier's own would make the client's EXEC fail.
-  if (!renews(row, arguments) || session.pinned.multi || session.pinned.watching) {
-    return;
-  }
   const policy::ClassId id = class_of(context, arguments[1]);
   const config::TtlRules* rules = rules_of(context, id);
-  if (rules == nullptr || !context.topology->has_primary()) {
+  // A PEXPIRE of Pannier's own would make the client's EXEC fail.
+  if (rules == nullptr || !renews(row, arguments) || session.pinned.multi ||
+      session.pinned.watching || !context.topology->has_primary()) {
     return;
   }
   const std::uint64_t name = name_of(arguments[1], session.state.db);

@@ -3,6 +3,7 @@
 #include "key_class.hpp"
 #include "sending.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -21,6 +22,18 @@ namespace pannier::proxy {
                                    std::span<const std::string_view> arguments,
                                    std::size_t announced);
 
+// Its only key is of a class that is `store: never`. REQUIRES: command::has_one_key(row).
+[[nodiscard]] inline bool is_never_stored(const Context& context,
+                                          const command::CommandSpec& row,
+                                          std::span<const std::string_view> arguments) {
+  const auto first = static_cast<std::size_t>(row.first);
+  if (arguments.size() <= first) {
+    return false;
+  }
+  const policy::ClassId id = class_of(context, arguments[first]);
+  return id != policy::kNoClass && context.rules->at(id).store == config::Store::Never;
+}
+
 [[nodiscard]] inline bool answered_by_rules(Context& context,
                                             Session& session,
                                             const command::CommandSpec& row,
@@ -28,10 +41,15 @@ namespace pannier::proxy {
                                             std::size_t announced = 0) {
   context.ttl.planned = false;
   const policy::Rules& rules = *context.rules;
+  if (!rules.any_ttl) {
+    return false;
+  }
   // Most requests are reads, which store nothing and run no script.
-  const bool plain_read = row.has(command::kReadOnly) && command::has_one_key(row);
-  return rules.any_ttl && (!plain_read || rules.any_never) &&
-         answer_by_rules(context, session, row, arguments, announced);
+  if (row.has(command::kReadOnly) && command::has_one_key(row) &&
+      !(rules.any_never && is_never_stored(context, row, arguments))) {
+    return false;
+  }
+  return answer_by_rules(context, session, row, arguments, announced);
 }
 
 // These three are for `send`, of a request that is planned: the bytes to be sent, what becomes of
@@ -63,7 +81,20 @@ void forget_followers(Context& context, upstream::SlotIndex index, bool was_lost
 // What came for a command of Pannier's own; "": it is lost.
 void take_added_reply(Context& context, const upstream::Slot& slot, std::string_view bytes);
 
-// Sliding (sliding_requests.cpp): a read was answered or is on its way.
+// Sliding (sliding_requests.cpp), when a read was answered or is on its way. Whether the only key
+// of a request is of a class that slides.
+[[nodiscard]] inline bool may_renew(const Context& context,
+                                    const command::CommandSpec& row,
+                                    std::span<const std::string_view> arguments) {
+  if (!context.rules->any_sliding || !command::has_one_key(row) || row.first != 1 ||
+      arguments.size() < 2) {
+    return false;
+  }
+  const policy::ClassId id = class_of(context, arguments[1]);
+  return id != policy::kNoClass && context.rules->at(id).ttl && context.rules->at(id).ttl->sliding;
+}
+
+// REQUIRES: may_renew
 void renew_life(Context& context,
                 Session& session,
                 const command::CommandSpec& row,

@@ -3,6 +3,7 @@
 #include "pannier/command/command.hpp"
 #include "pannier/config/policy.hpp"
 #include "pannier/policy/key_matcher.hpp"
+#include "pannier/policy/request_screen.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -95,7 +96,10 @@ class RequestRules {
 
   [[nodiscard]] bool may_deny(std::uint16_t row) const { return (wants(row) & kDenials) != 0; }
 
-  // Whether a limit may hold for a request with this only key: what costs least, for most requests.
+  // Which requests need not be asked for at all: what costs least, for most of them.
+  [[nodiscard]] const RequestScreen& screen() const { return screen_; }
+
+  // Whether a limit may hold for a request with this only key, by its beginning.
   // REQUIRES: wants(row) == (kLimits | kKeys)
   [[nodiscard]] bool may_limit_key(std::uint16_t row, std::string_view key) const;
 
@@ -113,6 +117,7 @@ class RequestRules {
   [[nodiscard]] bool is_in_table(std::uint16_t row) const { return row + 1U < wants_.size(); }
 
   std::vector<std::uint8_t> wants_;  // by row; the last one is for rows that are not in the table
+  RequestScreen screen_;
   std::unique_ptr<Impl> impl_;
 };
 
