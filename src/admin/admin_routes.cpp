@@ -224,7 +224,7 @@ RouteTable admin_routes(AdminSources sources) {
          return set_log_level(*all, r);
        }},
   };
-  for (auto& more : {near_cache_routes(all), fault_routes(all)}) {
+  for (const auto& more : {near_cache_routes(all), fault_routes(all)}) {
     table.routes.insert(table.routes.end(), more.begin(), more.end());
   }
   return table;

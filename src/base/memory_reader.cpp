@@ -45,7 +45,7 @@ class SystemFile {
 
  private:
   int descriptor_;
-  std::array<char, 4096> text_;
+  std::array<char, 4096> text_{};
 };
 
 std::size_t number_at(std::string_view text) {

@@ -280,7 +280,8 @@ std::optional<base::SharedBytes> find_stale(Context& context,
     resp::append_null(nil, version);
     return base::SharedBytes::copy_of(nil);
   }
-  return hit.shared().empty() ? base::SharedBytes::copy_of(hit.bytes()) : hit.shared();
+  base::SharedBytes shared = hit.shared();
+  return shared.empty() ? base::SharedBytes::copy_of(hit.bytes()) : std::move(shared);
 }
 
 bool is_nil(std::string_view reply) {

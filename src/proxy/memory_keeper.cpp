@@ -17,6 +17,10 @@
 namespace pannier::proxy {
 namespace {
 
+// While all is well a turn that changes little need not be told.
+constexpr auto kReportEvery = std::chrono::milliseconds(1);
+constexpr std::size_t kWorthReporting = 256UL * 1024;
+
 using base::MemoryLevel;
 using base::MemoryOwner;
 using std::chrono::milliseconds;
@@ -67,6 +71,14 @@ const char* advice(MemoryLevel level) {
 }  // namespace
 
 void MemoryKeeper::end_turn() {
+  upstream::Runtime& runtime = context_->runtime;
+  const bool all_well = level_ == MemoryLevel::Normal && runtime.memory.is_normal();
+  if (all_well && runtime.now < next_report_ &&
+      runtime.memory.held() < reported_held_ + kWorthReporting) {
+    return;
+  }
+  next_report_ = runtime.now + kReportEvery;
+  reported_held_ = runtime.memory.held();
   has_read_ = false;
   report();
   if (has_read_) {

@@ -55,6 +55,8 @@ class MemoryKeeper {
   bool has_read_ = false;  // this turn
   bool gives_back_ = false;
   bool looks_again_ = false;
+  base::TimePoint next_report_{};
+  std::size_t reported_held_ = 0;
   base::TimePoint next_trim_{};
   base::Duration trim_pause_{};
   base::TimePoint next_resize_{};

@@ -445,7 +445,9 @@ Step decide(Context& context, Session& session, const resp::Request& request) {
   }
   const bool is_again = context.again != nullptr;  // the rules have let it pass
   Passage passage = is_again ? Passage::Free : Passage::Refused;
-  if (!is_again && !refused(context, session, *row, request) &&
+  const bool may_be_refused =
+      !session.state.authenticated || row->handling != command::Handling::Forward;
+  if (!is_again && !(may_be_refused && refused(context, session, *row, request)) &&
       !refused_for_memory(context, session, *row)) {
     passage = ask_rules(context, session, {*row, request.arguments, request.frame.size()});
   }

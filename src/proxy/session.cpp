@@ -73,7 +73,7 @@ void Session::on_events(std::uint32_t events) {
 void Session::read() {
   upstream::WorkerMemory& memory = context_.runtime.memory;
   memory.look();
-  if (!may_read()) {
+  if (!is_quiet() && !may_read()) {
     update_interest();
     return;
   }
