@@ -325,6 +325,24 @@ TEST_CASE("near cache case 48: error replies are passed on and not kept") {
   CHECK(client.call({"GET", key}) == bulk("v1"));
 }
 
+TEST_CASE("near cache case 48: a refusal is asked again, and only the value is kept") {
+  const Way way = GENERATE(Way::Broadcast, Way::PerKey, Way::Redirect);
+  const std::string error = GENERATE(as<std::string>{},
+                                     "-LOADING Redis is loading the dataset in memory\r\n",
+                                     "-CLUSTERDOWN The cluster is down\r\n");
+  CAPTURE(to_string(way), error);
+  ScriptedRig rig(way, with("ttl: 60s, jitter: 0%, negative: 60s"));
+  RawClient client = rig.connect();
+  const std::string key = rig.key("1");
+  rig.server.set(key, "v1");
+  rig.server.say({"GET", key}, error);
+  client.ask({"GET", key});
+  REQUIRE(wait_until([&] { return rig.asked({"GET", key}) >= 2; }));
+  rig.server.let({"GET", key});
+  CHECK(client.read() == bulk("v1"));
+  CHECK(client.call({"GET", key}) == bulk("v1"));
+}
+
 TEST_CASE("near cache: replies over max_value are not kept, others are") {
   CacheRig rig(Way::Broadcast, with("ttl: 60s, max_value: 1KiB"));
   RawClient client = rig.connect();
