@@ -133,6 +133,7 @@ TEST_CASE("outage: the primary dies and its endpoint's name moves to a promoted 
   LoadOptions options;
   options.port = pannier.port();
   FailureLoad load(options, a);
+  b.wait_for_copy_of(a);
   REQUIRE(load.wait_for_calm(10s));
   a.kill();
   let_run(1s);

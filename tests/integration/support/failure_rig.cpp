@@ -84,15 +84,10 @@ void FailureRig::follow(std::size_t i, std::size_t primary) {
 }
 
 void FailureRig::wait_for_copies(std::size_t primary) {
-  const std::string offset = server(primary).info("master_repl_offset");
   for (std::size_t i = 0; i < servers_.size(); ++i) {
-    if (i == primary || !server(i).is_running()) {
-      continue;
+    if (i != primary && server(i).is_running()) {
+      server(i).wait_for_copy_of(server(primary));
     }
-    server(i).wait_for_info("master_link_status", "up", 30s);
-    REQUIRE(wait_until(
-        [&] { return std::stoll(server(i).info("slave_repl_offset")) >= std::stoll(offset); },
-        30s));
   }
 }
 

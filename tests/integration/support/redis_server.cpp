@@ -27,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPause = 3ms;
 constexpr auto kStartLimit = 20s;
 constexpr auto kStopLimit = 5s;
+constexpr auto kCopyLimit = 30s;
 
 struct FreeContext {
   void operator()(redisContext* context) const { redisFree(context); }
@@ -188,6 +189,18 @@ void RedisServer::wait_for_info(std::string_view field,
     if (Clock::now() > deadline) {
       throw std::runtime_error("redis-server: " + std::string(field) + " is \"" + info(field) +
                                "\", not \"" + std::string(value) + "\": " + log_end());
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+void RedisServer::wait_for_copy_of(const RedisServer& primary) const {
+  const std::string offset = primary.info("master_repl_offset");
+  wait_for_info("master_link_status", "up", kCopyLimit);
+  const auto deadline = Clock::now() + kCopyLimit;
+  while (std::stoll(info("slave_repl_offset")) < std::stoll(offset)) {
+    if (Clock::now() > deadline) {
+      throw std::runtime_error("redis-server: the replica is behind its primary: " + log_end());
     }
     std::this_thread::sleep_for(kPause);
   }

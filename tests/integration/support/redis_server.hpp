@@ -71,6 +71,9 @@ class RedisServer {
   void wait_for_info(std::string_view field,
                      std::string_view value,
                      std::chrono::milliseconds limit = std::chrono::seconds(20)) const;
+  // Until this replica has all that its primary has now. A link that is up says less: the stream
+  // begins with the replica's next acknowledgement, up to 1 s after its first copy.
+  void wait_for_copy_of(const RedisServer& primary) const;
 
  private:
   void start_again();
