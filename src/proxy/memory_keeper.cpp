@@ -323,15 +323,15 @@ bool refused_for_memory(Context& context, Session& session, const command::Comma
       (session.replies().pending() == 0 && session.output_bytes() == 0)) {
     return false;
   }
+  const std::string why = fmt::format(
+      "UPSTREAM Pannier's memory budget of {} is used up; read the replies that are "
+      "under way and try again (not sent)",
+      base::human_bytes(context.shared.memory.budget()));
   if (row.name == "multi") {
-    refuse_multi(session);
+    refuse_multi(context, session, metrics::Refusal::Memory, why);
+  } else {
+    refuse(context, session, metrics::Refusal::Memory, why);
   }
-  refuse(context,
-         session,
-         metrics::Refusal::Memory,
-         fmt::format("UPSTREAM Pannier's memory budget of {} is used up; read the replies that are "
-                     "under way and try again (not sent)",
-                     base::human_bytes(context.shared.memory.budget())));
   return true;
 }
 

@@ -9,7 +9,25 @@
 // How a session comes by its exclusive connection, and how it parts from it.
 namespace pannier::proxy {
 
-Step take_pinned(Context& context, Session& session, bool for_multi) {
+namespace {
+
+Step refuse_pinned(Context& context,
+                   Session& session,
+                   const command::CommandSpec& row,
+                   metrics::Refusal reason,
+                   std::string_view why) {
+  stop_waiting(context, session);
+  if (row.name == "multi") {
+    refuse_multi(context, session, reason, why);
+  } else {
+    refuse(context, session, reason, why);
+  }
+  return Step::Done;
+}
+
+}  // namespace
+
+Step take_pinned(Context& context, Session& session, const command::CommandSpec& row) {
   if (session.in_flight() > 0) {
     session.wait_for(Waiting::Order);
     return Step::Wait;
@@ -17,21 +35,20 @@ Step take_pinned(Context& context, Session& session, bool for_multi) {
   const route::Topology& topology = *context.topology;
   if (!session.pinned.failed.empty()) {
     const std::string why = std::exchange(session.pinned.failed, {});
-    stop_waiting(context, session);
-    refuse(context, session, metrics::Refusal::NotSent, why);
-    return Step::Done;
+    return refuse_pinned(context, session, row, metrics::Refusal::NotSent, why);
   }
   if (!topology.has_primary()) {
     if (topology.generation == 0) {
       session.wait_for(Waiting::Topology);
       return Step::Wait;
     }
-    refuse(context,
-           session,
-           metrics::Refusal::NotSent,
-           "UPSTREAM no primary is known; see PANNIER TOPOLOGY (not sent)");
-    return Step::Done;
+    return refuse_pinned(context,
+                         session,
+                         row,
+                         metrics::Refusal::NotSent,
+                         "UPSTREAM no primary is known; see PANNIER TOPOLOGY (not sent)");
   }
+  const bool for_multi = row.handling == command::Handling::Transaction;  // has a reserve
   upstream::Connection* connection = nullptr;
   const auto taken = context.pinned.take(
       {topology.primary, session.state.db, session.state.version}, for_multi, connection);
@@ -48,18 +65,21 @@ Step take_pinned(Context& context, Session& session, bool for_multi) {
     session.wait_for(Waiting::Pinned);
     return Step::Wait;
   }
-  stop_waiting(context, session);
-  refuse(context,
-         session,
-         taken == upstream::PinnedPool::Taken::Full ? metrics::Refusal::PinnedWait
-                                                    : metrics::Refusal::NotSent,
-         taken == upstream::PinnedPool::Taken::Full
-             ? std::string("UPSTREAM no exclusive connection became free within pinned.wait; raise "
-                           "pinned.max (not sent)")
-             : fmt::format("UPSTREAM node {} is away: {} (not sent)",
-                           topology.nodes[topology.primary].name,
-                           context.pinned.why_not()));
-  return Step::Done;
+  if (taken == upstream::PinnedPool::Taken::Full) {
+    return refuse_pinned(context,
+                         session,
+                         row,
+                         metrics::Refusal::PinnedWait,
+                         "UPSTREAM no exclusive connection became free within pinned.wait; raise "
+                         "pinned.max (not sent)");
+  }
+  return refuse_pinned(context,
+                       session,
+                       row,
+                       metrics::Refusal::NotSent,
+                       fmt::format("UPSTREAM node {} is away: {} (not sent)",
+                                   topology.nodes[topology.primary].name,
+                                   context.pinned.why_not()));
 }
 
 void release_pinned(Context& context, Session& session) {

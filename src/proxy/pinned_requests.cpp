@@ -22,9 +22,6 @@ namespace {
 using command::CommandSpec;
 using command::Handling;
 
-constexpr std::string_view kLostTransaction =
-    "EXECABORT Transaction discarded because the upstream connection that held it was lost.";
-
 // RESET and QUIT leave any state, and are Pannier's own in each.
 bool always_local(const CommandSpec& row) {
   return row.name == "quit" || row.name == "reset";
@@ -60,45 +57,6 @@ bool answer_without_state(Context& context, Session& session, const CommandSpec&
     return true;
   }
   return false;
-}
-
-// After the connection was lost in WATCH or MULTI: nothing is queued any more, EXEC fails.
-bool answer_after_loss(Context& context, Session& session, const CommandSpec& row) {
-  PinnedState& pinned = session.pinned;
-  if (!pinned.lost) {
-    return false;
-  }
-  if (row.name == "unwatch" && !pinned.multi) {
-    pinned.lost = false;
-    session.answer("+OK\r\n");
-    return true;
-  }
-  if (!pinned.multi) {
-    if (row.name == "multi") {
-      pinned.multi = true;
-      session.state.in_multi = true;
-      session.answer("+OK\r\n");
-      return true;
-    }
-    return false;
-  }
-  if (row.name == "exec" || row.name == "discard") {
-    end_charges(context, session, row.name == "exec" && pinned.must_abort);
-    pinned.lost = pinned.refused = pinned.multi = pinned.must_abort = false;
-    session.state.in_multi = false;
-    pinned.written.clear();
-    if (row.name == "exec") {
-      static_cast<void>(answer_error(context, session, kLostTransaction));
-    } else {
-      session.answer("+OK\r\n");
-    }
-    return true;
-  }
-  refuse(context,
-         session,
-         metrics::Refusal::NotSent,
-         "UPSTREAM this transaction has no connection any more; EXEC will fail (not sent)");
-  return true;
 }
 
 void note_transaction(Session& session, const CommandSpec& row) {
@@ -183,10 +141,6 @@ bool map_redirect(Context& context,
   mapped.clear();
   resp::append_request(mapped, views);
   return true;
-}
-
-bool uses_multi_reserve(const CommandSpec& row) {
-  return row.handling == Handling::Transaction;
 }
 
 // In RESP2 a subscriber may say little; the server knows what, but Pannier's own commands would
@@ -317,15 +271,6 @@ const CommandSpec* large_row(const Session& session, std::span<const std::string
 
 }  // namespace
 
-void fail_transaction(Session& session) {
-  session.pinned.must_abort = true;
-}
-
-void refuse_multi(Session& session) {
-  PinnedState& pinned = session.pinned;
-  pinned.refused = pinned.lost = pinned.multi = session.state.in_multi = true;
-}
-
 bool needs_pinned(const Session& session,
                   const CommandSpec& row,
                   std::span<const std::string_view> arguments) {
@@ -371,11 +316,8 @@ Step handle_pinned(Context& context,
     return refuse_in_multi(context, session);
   }
   if (session.pinned.connection == nullptr) {
-    const Step step = take_pinned(context, session, uses_multi_reserve(row));
+    const Step step = take_pinned(context, session, row);
     if (step == Step::Wait || session.pinned.connection == nullptr) {
-      if (step == Step::Done && row.name == "multi") {
-        refuse_multi(session);
-      }
       return step;
     }
   }
@@ -416,7 +358,7 @@ Step start_upload(Context& context,
     return drop_upload(session);
   }
   if (pinned.connection == nullptr) {
-    const Step step = take_pinned(context, session, uses_multi_reserve(row));
+    const Step step = take_pinned(context, session, row);
     if (step == Step::Wait) {
       return step;
     }

@@ -33,8 +33,7 @@ metrics::LimitMetrics& metrics_of(Context& context, policy::LimitId id) {
   return context.runtime.metrics.limits[context.rule_stage.bound.limits[id].place];
 }
 
-// In a transaction a refused command makes EXEC fail (behaviour 7.1); behind a refused MULTI
-// nothing runs.
+// In a transaction a refused command makes EXEC fail (behaviour 7.1).
 Passage refuse_request(Context& context,
                        Session& session,
                        const RuledRequest& request,
@@ -42,12 +41,13 @@ Passage refuse_request(Context& context,
                        std::string_view text) {
   stop_waiting(context, session);
   return_grants(context, session);
-  refuse(context, session, reason, text);
   if (session.pinned.multi) {
     fail_transaction(session);
   } else if (request.row.name == "multi") {
-    refuse_multi(session);
+    refuse_multi(context, session, reason, text);
+    return Passage::Refused;
   }
+  refuse(context, session, reason, text);
   return Passage::Refused;
 }
 

@@ -2,6 +2,7 @@
 #include "fleet_limits.hpp"
 #include "introspection.hpp"
 #include "reply_router.hpp"
+#include "request_handler.hpp"
 #include "retries.hpp"
 
 #include <string_view>
@@ -118,7 +119,7 @@ void ReplyRouter::time_out(upstream::SlotIndex index, upstream::DeadlineKind kin
   const auto reason = slot.in_backlog ? metrics::Refusal::NotSent : metrics::Refusal::MayHaveRun;
   metrics.refusals.at(static_cast<std::size_t>(reason)).add();
   metrics.commands.at(slot.row).errors.add();
-  give(*session, slot, error, true);
+  give(*session, slot, reply_to_unanswered(*session, slot, error), true);
   let_go(*session, index);
 }
 

@@ -376,10 +376,6 @@ void ReplyRouter::on_lost(upstream::Connection& connection,
     return;
   } else if (slot.fate != upstream::Fate::Abandoned) {
     answer_lost(connection, slot, *session, was_sent);
-    static const auto kMulti = metrics_index(*command::find("multi"));
-    if (slot.row == kMulti && !session->pinned.watching) {
-      session->pinned.refused = true;
-    }
   }
   const bool may_hold = slot.purpose == upstream::Purpose::Blocking || slot.is_subscribe;
   if (was_sent && may_hold && is_pinned_by(*session, connection)) {
@@ -401,7 +397,7 @@ void ReplyRouter::answer_lost(upstream::Connection& connection,
   auto& metrics = context_->runtime.metrics;
   metrics.refusals.at(static_cast<std::size_t>(reason)).add();
   metrics.commands.at(slot.row).errors.add();
-  give(session, slot, lost_reply(connection, was_sent), true);
+  give(session, slot, reply_to_unanswered(session, slot, lost_reply(connection, was_sent)), true);
 }
 
 void ReplyRouter::on_closed(upstream::Connection& connection) {
@@ -462,7 +458,6 @@ void ReplyRouter::lose_pinned(upstream::Connection& connection, Session& session
     return;
   }
   pinned.lost = pinned.multi || pinned.watching;
-  pinned.refused = pinned.refused && pinned.lost;
   pinned.watching = false;
   session.wake(Waiting::Pinned);
 }

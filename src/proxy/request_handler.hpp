@@ -77,7 +77,8 @@ void note_handled(Context& context,
                   const command::CommandSpec& row,
                   std::span<const std::string_view> arguments);
 
-// Requests of a session that has, or needs, an exclusive connection (pinned_requests.cpp).
+// Requests of a session that has, or needs, an exclusive connection (pinned_requests.cpp,
+// lost_transactions.cpp).
 [[nodiscard]] bool needs_pinned(const Session& session,
                                 const command::CommandSpec& row,
                                 std::span<const std::string_view> arguments);
@@ -88,10 +89,24 @@ void note_handled(Context& context,
 // A command of the session's MULTI was refused, or did not become what it has to be: EXEC will send
 // DISCARD and be answered -EXECABORT. REQUIRES: session.pinned.multi
 void fail_transaction(Session& session);
-// MULTI itself was refused: what is pipelined behind it does not run.
-void refuse_multi(Session& session);
+// MULTI itself cannot be let through. Its commands may come at any time, so it is answered +OK as
+// if a transaction had begun; they are refused with `why`, and EXEC fails with it.
+void refuse_multi(Context& context,
+                  Session& session,
+                  metrics::Refusal reason,
+                  std::string_view why);
+// What the client is told of a request that the server did not answer, in general `error`. A
+// transaction that has not ended with it fails; so its MULTI is answered +OK, as above.
+[[nodiscard]] std::string_view reply_to_unanswered(Session& session,
+                                                   const upstream::Slot& slot,
+                                                   std::string_view error);
+// True: the request was answered. After the connection was lost in WATCH or MULTI, or MULTI was
+// refused, nothing is queued any more.
+[[nodiscard]] bool answer_after_loss(Context& context,
+                                     Session& session,
+                                     const command::CommandSpec& row);
 // Takes an exclusive connection to the primary; Done also when it failed and was answered.
-[[nodiscard]] Step take_pinned(Context& context, Session& session, bool for_multi);
+[[nodiscard]] Step take_pinned(Context& context, Session& session, const command::CommandSpec& row);
 // Gives the connection back if the session holds nothing on it any more.
 void release_pinned(Context& context, Session& session);
 // Ends it whatever it holds: the session is going, or RESET.

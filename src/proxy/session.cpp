@@ -98,7 +98,6 @@ void Session::read() {
   }
   context_.runtime.metrics.bytes_received.add(result.bytes);
   state.last_active = context_.runtime.now;
-  forget_refused_multi();
   const std::string_view fresh(scratch, result.bytes);
   if (input_.empty() && waiting_ == Waiting::Nothing) {
     const std::size_t used = process(fresh);
@@ -113,15 +112,6 @@ void Session::read() {
   }
   charge();
   update_interest();
-}
-
-// What a client pipelined behind a MULTI that is refused must not run on its own; one that has read
-// the refusal knows that it is in no transaction.
-void Session::forget_refused_multi() {
-  if (pinned.refused && pinned.lost && input_.empty() && out_.empty() && replies_.pending() == 0) {
-    pinned.refused = pinned.lost = pinned.multi = pinned.must_abort = false;
-    state.in_multi = false;
-  }
 }
 
 void Session::keep(std::string_view rest) {

@@ -150,8 +150,9 @@ TEST_CASE("away: a strong listener, a transaction and a watching session are tol
   CHECK(is_refused(strong.call({"GET", "miss:1"})));
   CHECK(is_refused(strong.call({"GET", "kept:1"})));
   RawClient multi(rig.pannier.port());
-  const std::string begun = multi.call({"MULTI"});
-  CHECK(begun.starts_with("-"));
+  CHECK(multi.call({"MULTI"}) == "+OK\r\n");
+  CHECK(is_refused(multi.call({"GET", "miss:1"})));
+  CHECK(multi.call({"EXEC"}).starts_with("-EXECABORT "));
   CHECK(watching.call({"GET", "miss:1"}).starts_with("-"));
   CHECK(watching.call({"MULTI"}) + watching.call({"GET", "miss:1"}) + watching.call({"EXEC"}) !=
         "+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n");

@@ -192,8 +192,8 @@ TEST_CASE("limits: behind a refused MULTI nothing of the pipeline runs", "[limit
   client.send(request({"MULTI"}) + request({"INCR", "n"}) + request({"EXEC"}));
   CHECK(client.read(3) == "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
   client.send(request({"MULTI"}) + request({"INCR", "n"}) + request({"EXEC"}));
+  CHECK(client.read() == kOk);
   CHECK(is_throttled(client.read(), "multis"));
-  CHECK(client.read().starts_with("-UPSTREAM "));
   CHECK(client.read().starts_with("-EXECABORT "));
   CHECK(client.call({"INCR", "n"}) == ":2\r\n");
 }

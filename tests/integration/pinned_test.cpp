@@ -254,11 +254,10 @@ TEST_CASE("pinned: when pinned.max is reached a request waits a bounded time, th
   RawClient holder(pannier.port());
   CHECK(holder.call({"MULTI"}) == kOk);
   late.send(request({"MULTI"}) + request({"SET", "k", "half"}) + request({"EXEC"}));
-  CHECK(late.read().starts_with("-UPSTREAM "));
+  CHECK(late.read() == kOk);
   CHECK(late.read().starts_with("-UPSTREAM "));
   CHECK(late.read().starts_with("-EXECABORT "));
-  CHECK(late.call({"MULTI"}).starts_with("-UPSTREAM "));
-  CHECK(late.call({"GET", "k"}) == bulk("v"));  // it has seen that it is in none
+  CHECK(late.call({"GET", "k"}) == bulk("v"));
   CHECK(late.call({"EXEC"}) == "-ERR EXEC without MULTI\r\n");
   holder.close();
   // One that waits gets the place of one that leaves; one that left before that takes nothing.

@@ -74,14 +74,13 @@ struct PinnedState {
   bool monitoring = false;   // upstream's MONITOR
   bool uploading = false;    // a large request streams
   bool dirty = false;        // not to be given back
-  bool lost = false;         // was lost during WATCH or MULTI: EXEC must fail
-  bool refused = false;      // MULTI itself was: forgotten as soon as the client has seen that
+  bool lost = false;         // was lost during WATCH or MULTI, or refused to MULTI: EXEC must fail
   bool must_abort = false;   // a part of this transaction was refused: see fail_transaction
   bool settling = false;     // an EXEC that may change the database is in flight
   bool dropping = false;     // a large request was refused: its bytes go nowhere
   bool written_all = false;  // as `written`, by a command whose keys are not known
   std::int64_t selected_in_multi = -1;
-  std::string failed;                  // why the connection that was waited for did not open
+  std::string failed;  // why the connection that was waited for did not open, or MULTI was refused
   std::vector<std::uint64_t> written;  // key hashes written since MULTI, until EXEC is answered
   TtlTransaction queued;               // since MULTI, until EXEC is sent
 
@@ -268,7 +267,6 @@ class Session final : public net::Pollable {
   [[nodiscard]] std::size_t handle_batch();
   [[nodiscard]] bool upload(std::string_view input, std::size_t& used);
   void protocol_error();
-  void forget_refused_multi();
   void keep(std::string_view rest);
   void update_interest();
   void schedule_flush();
