@@ -27,8 +27,7 @@ using Answer = std::optional<base::SharedBytes>;
 
 // The topology is what the last probe saw; that connecting fails is known at once.
 bool can_serve(const Context& context, const route::Node& node) {
-  return node.ready && node.breaker != route::BreakerState::Open &&
-         context.lanes.away(node.id).empty();
+  return (node.ready || node.spare) && !node.is_refused() && context.lanes.away(node.id).empty();
 }
 
 bool replica_can_serve(const Context& context) {

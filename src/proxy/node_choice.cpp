@@ -121,7 +121,7 @@ route::Route choose_read_node(Context& context,
 }
 
 bool is_open(const Context& context, route::NodeId node) {
-  return context.topology->nodes[node].breaker == route::BreakerState::Open;
+  return context.topology->nodes[node].is_refused();
 }
 
 bool has_alternative(const Context& context, const route::Route& route) {
@@ -132,6 +132,8 @@ bool has_alternative(const Context& context, const route::Route& route) {
     case route::RouteReason::NearestNode:
     case route::RouteReason::PrimaryAway:
     case route::RouteReason::SessionWrite:
+    case route::RouteReason::PrimaryFallback:
+    case route::RouteReason::SpareReplica:
       return context.ready_nodes > 1;
     default:
       return false;

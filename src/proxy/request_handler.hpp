@@ -59,7 +59,7 @@ struct LargeRequest {
                                             std::uint32_t salt,
                                             const command::CommandSpec& row,
                                             std::span<const std::string_view> arguments);
-// Its breaker is open: nothing is sent to it.
+// Its breaker is open, and it is no spare one: nothing is sent to it.
 [[nodiscard]] bool is_open(const Context& context, route::NodeId node);
 // Another node could serve this read as well.
 [[nodiscard]] bool has_alternative(const Context& context, const route::Route& route);

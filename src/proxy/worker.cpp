@@ -326,7 +326,7 @@ void Worker::set_topology(route::TopologyPtr topology) {
     context.topology = topology;
     context.ready_nodes = static_cast<std::uint32_t>(
         std::count_if(topology->nodes.begin(), topology->nodes.end(), [](const route::Node& node) {
-          return node.ready;
+          return node.ready || node.spare;
         }));
     if (impl->coherence) {
       impl->coherence->set_topology(topology);

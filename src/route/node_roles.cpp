@@ -33,6 +33,7 @@ bool differs(const Node& a, const Node& b) {
                     n.breaker,
                     n.reachable,
                     n.ready,
+                    n.spare,
                     n.caught_up_epoch,
                     n.rtt_us,
                     n.run_id,
@@ -262,15 +263,13 @@ void NodeRoles::note_replica(Node& node, base::TimePoint now) {
 
 void NodeRoles::judge(base::TimePoint now) {
   for (Node& node : next_.nodes) {
-    node.ready = false;
+    node.ready = node.spare = false;
     node.caught_up_epoch = 0;
     if (!node.reachable) {
       continue;
     }
     node.last_error.clear();
-    if (node.breaker == BreakerState::Open) {
-      node.last_error = "its breaker is open";
-    } else if (seen_[node.id].answer.loading) {
+    if (seen_[node.id].answer.loading) {
       node.last_error = "is loading its data";
     } else if (node.id == next_.primary) {
       node.ready = true;
@@ -281,6 +280,11 @@ void NodeRoles::judge(base::TimePoint now) {
     } else {
       node.last_error = node.role == Role::Primary ? "claims to be primary, as another node does"
                                                    : "does not tell its role";
+    }
+    if (node.breaker == BreakerState::Open) {
+      node.spare = node.ready && node.id != next_.primary;
+      node.ready = false;
+      node.last_error = "its breaker is open";
     }
   }
 }

@@ -24,6 +24,8 @@ const char* to_string(RouteReason reason) {
       return "nearest_node";
     case RouteReason::PrimaryFallback:
       return "primary_fallback";
+    case RouteReason::SpareReplica:
+      return "spare_replica";
     case RouteReason::PrimaryAway:
       return "primary_away";
     case RouteReason::NoNode:

@@ -98,7 +98,7 @@ void LaneSet::start_afresh(route::NodeId node) {
 }
 
 bool LaneSet::is_open(route::NodeId node) const {
-  return topology_->nodes[node].breaker == route::BreakerState::Open;
+  return topology_->nodes[node].is_refused();
 }
 
 void LaneSet::retire_all(route::NodeId node) {

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -14,10 +15,12 @@
 #include <thread>
 
 using namespace std::chrono_literals;
+using pannier::test::bulk;
 using pannier::test::PannierProcess;
 using pannier::test::RawClient;
 using pannier::test::RedisServer;
 using pannier::test::Relay;
+using pannier::test::request;
 using pannier::test::upstream_of;
 using pannier::test::wait_until;
 using pannier::test::Words;
@@ -188,6 +191,48 @@ TEST_CASE("failover_control: after a restart the first request succeeds within 1
   CHECK(pannier.metric_sum("pannier_failovers_total") == 0);
   CHECK(pannier.metric_sum("pannier_last_primary_outage_seconds") > 0.2);
   CHECK(pannier.metric_sum("pannier_upstream_breaker_transitions_total", label(a.address())) == 3);
+}
+
+TEST_CASE("failover_control: a resting replica answers what a frozen primary does not") {
+  RedisServer a;
+  RedisServer b = RedisServer::start_replica_of(a);
+  REQUIRE(direct(a.port(), {"SET", "k", "v"}, "+OK\r\n"));
+  b.wait_for_copy_of(a);
+  Relay relay(b.port());
+  const std::string replica = local(relay.port());
+  const PannierProcess pannier({upstream_of({a.address(), replica}), "reads: replica\n", {}});
+  const auto opened = [&] {
+    return pannier.metric_sum("pannier_upstream_breaker_transitions_total",
+                              label(replica) + ",state=\"open\"");
+  };
+  RawClient client(pannier.port());
+  relay.choose([](std::size_t number) { return number > 1; });  // all but the prober's connection
+  bool was_resting = false;
+  for (int round = 0; round < 10 && !was_resting; ++round) {
+    REQUIRE(wait_until([&] { return is_up(pannier, a.address()) && is_up(pannier, replica); }));
+    // It rests the longer, the more often it falls silent: 1 s at least from the third time on.
+    relay.stall_replies(true);
+    const double before = opened();
+    REQUIRE(wait_until(
+        [&] {
+          client.send(request({"GET", "k"}) + request({"GET", "k"}) + request({"GET", "k"}));
+          CHECK(client.read(3) == bulk("v") + bulk("v") + bulk("v"));  // by the primary
+          return opened() >= std::max(before + 1, 3.0);
+        },
+        20s));
+    relay.stall_replies(false);
+    a.freeze();
+    const auto from = Clock::now();
+    CHECK(client.call({"GET", "k"}) == bulk("v"));
+    const auto taken = Clock::now() - from;
+    was_resting = breaker(pannier, replica) == 2;
+    if (was_resting) {
+      std::printf("a read of a frozen primary from a resting replica: %lld ms\n", ms(taken));
+      CHECK(taken < 500ms);
+    }
+    a.thaw();
+  }
+  CHECK(was_resting);
 }
 
 TEST_CASE("failover_control: after a promotion the first write succeeds within 100 ms") {

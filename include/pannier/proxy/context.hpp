@@ -146,7 +146,7 @@ struct Context {
   std::vector<upstream::RetryBudget> retry_budgets;  // by node
   const Retry* again = nullptr;                      // what is being handled once more; null: not
   route::NodeId avoided = route::kNoNode;            // not for the running request, if possible
-  std::uint32_t ready_nodes = 0;                     // of `topology`
+  std::uint32_t ready_nodes = 0;                     // of `topology`, and spare ones
   std::unordered_map<upstream::SlotIndex, MgetFill> mgets;
   command::LearnedCommands learned;
   TtlState ttl;

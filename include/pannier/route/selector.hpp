@@ -21,6 +21,7 @@ enum class RouteReason : std::uint8_t {
   AnyReplica,  // no ready replica in the zone
   NearestNode,
   PrimaryFallback,  // no replica is ready
+  SpareReplica,     // nor is the primary: one whose breaker is open
   PrimaryAway,      // a replica serves what is the primary's: `on_error: stale`
   NoNode            // nothing can serve it
 };
@@ -81,6 +82,10 @@ template <typename IsCandidate, typename IsRecent>
   return node.ready && node.role == Role::Replica && node.id != topology.primary;
 }
 
+[[nodiscard]] inline bool is_spare_replica(const Topology& topology, const Node& node) {
+  return node.spare && node.role == Role::Replica && node.id != topology.primary;
+}
+
 // Two nodes this close are equally near: noise must not move all sessions from one to the other.
 [[nodiscard]] constexpr std::uint32_t equally_near(std::uint32_t rtt_us) {
   return rtt_us + rtt_us / 4 + 100;
@@ -106,8 +111,7 @@ class Choice {
 
   [[nodiscard]] Route any_replica() {
     const NodeId node = try_among([this](const Node& n) { return is_ready_replica(topology_, n); });
-    return node != kNoNode ? Route{node, RouteReason::AnyReplica}
-                           : primary(RouteReason::PrimaryFallback);
+    return node != kNoNode ? Route{node, RouteReason::AnyReplica} : last_resort();
   }
 
   [[nodiscard]] Route same_zone() {
@@ -137,15 +141,28 @@ class Choice {
       lowest = counts && node.rtt_us < lowest ? node.rtt_us : lowest;
     }
     if (lowest == kFar) {
-      return primary(RouteReason::PrimaryFallback);
+      return last_resort();
     }
     const std::uint32_t limit = equally_near(lowest);
     const NodeId node = try_among([limit](const Node& n) { return n.ready && n.rtt_us <= limit; });
-    return node != kNoNode ? Route{node, RouteReason::NearestNode}
-                           : primary(RouteReason::PrimaryFallback);
+    return node != kNoNode ? Route{node, RouteReason::NearestNode} : last_resort();
   }
 
  private:
+  // No ready replica may serve.
+  [[nodiscard]] Route last_resort() {
+    const bool primary_serves = topology_.has_primary() && topology_.primary != avoided_ &&
+                                topology_.nodes[topology_.primary].ready;
+    if (!primary_serves) {
+      const NodeId node =
+          try_among([this](const Node& n) { return is_spare_replica(topology_, n); });
+      if (node != kNoNode) {
+        return {node, RouteReason::SpareReplica};
+      }
+    }
+    return primary(RouteReason::PrimaryFallback);
+  }
+
   template <typename IsCandidate>
   NodeId try_among(const IsCandidate& is_candidate) {
     const auto is_allowed = [&](const Node& n) {
@@ -170,7 +187,7 @@ class Choice {
 // says per candidate whether read-your-writes forbids it: called as is_recent(node) -> bool, never
 // for the primary. `reads: primary` and a missing candidate give the primary (or NoNode): the last
 // known one, even while it does not answer, because its lane is the place to say so. `avoided` has
-// just failed the same read: it is chosen only where no other node is left.
+// just failed the same read: it is chosen only where no other node is left. So is a spare node.
 template <typename IsRecent>
 [[nodiscard]] Route select_read(const Topology& topology,
                                 config::Reads reads,

@@ -19,7 +19,7 @@ enum class Role : std::uint8_t {
 enum class BreakerState : std::uint8_t {
   Closed,
   HalfOpen,  // it serves again; the first failure opens the breaker anew
-  Open       // nothing is sent: reads go elsewhere, the rest is refused at once
+  Open       // reads go elsewhere, unless it is `spare`; the rest is refused at once
 };
 
 // What a worker saw go wrong with a node. Error replies are not among them.
@@ -44,12 +44,17 @@ struct Node {
   bool reachable = false;    // the last probe was answered
   bool ready = false;        // may serve reads: reachable, loaded, and for a replica: link up
                              // and lag known
+  bool spare = false;        // would be ready, but for its breaker: for reads that no ready node
+                             // can serve
   std::uint64_t offset = 0;  // replication offset (applied, for a replica)
   std::uint64_t caught_up_epoch = 0;  // RecentWrites: all writes up to this epoch are applied here
   std::uint64_t lag_bytes = 0;        // behind the primary's offset at the same probe
   std::uint32_t rtt_us = 0;           // smoothed round trip of the probe
   std::string run_id;
   std::string last_error;  // why it is not reachable or not ready
+
+  // Nothing is sent to it.
+  [[nodiscard]] bool is_refused() const { return breaker == BreakerState::Open && !spare; }
 };
 
 // What is known of upstream: an immutable snapshot, handed to each worker whole. shared_ptr because

@@ -116,6 +116,17 @@ TEST_CASE("away: a node whose breaker is open is not ready") {
   CHECK(shop.answer({"GET", "miss:1"}) == "$-1\r\n");
 }
 
+TEST_CASE("away: a replica at rest serves before a nil does") {
+  Shop shop;
+  shop.set_ready(false, false);
+  auto topology = std::make_shared<route::Topology>(*shop.context.topology);
+  topology->nodes[1].breaker = route::BreakerState::Open;
+  shop.context.topology = topology;
+  CHECK(shop.answer({"GET", "zone:1"}) == "$-1\r\n");
+  topology->nodes[1].spare = true;
+  CHECK(shop.answer({"GET", "zone:1"}) == "none");
+}
+
 TEST_CASE("away: the reads of a stale class go to replicas only while the primary is away") {
   Shop shop;
   shop.set_ready(true, true);

@@ -454,6 +454,8 @@ TEST_CASE("node_roles: a node whose breaker is open is not ready, and a change i
   REQUIRE(fleet.seen->generation == before + 1);
   REQUIRE(fleet.node(1).breaker == BreakerState::Open);
   REQUIRE_FALSE(fleet.node(1).ready);
+  REQUIRE(fleet.node(1).spare);
+  REQUIRE_FALSE(fleet.node(1).is_refused());
   REQUIRE(fleet.node(1).last_error == "its breaker is open");
   fleet.says(1, replica_at(100));
   REQUIRE_FALSE(fleet.node(1).ready);
@@ -461,7 +463,25 @@ TEST_CASE("node_roles: a node whose breaker is open is not ready, and a change i
   fleet.look();
   REQUIRE(fleet.node(1).breaker == BreakerState::HalfOpen);
   REQUIRE(fleet.node(1).ready);
+  REQUIRE_FALSE(fleet.node(1).spare);
   REQUIRE(fleet.node(1).last_error.empty());
+}
+
+TEST_CASE("node_roles: no spare node is what could not serve without its breaker either") {
+  Fleet fleet;
+  for (const NodeId id : {NodeId{0}, NodeId{1}, NodeId{2}}) {
+    fleet.roles.set_breaker(id, BreakerState::Open, fleet.now);
+  }
+  auto loading = replica_at(100);
+  loading.loading = true;
+  fleet.says(1, loading);
+  fleet.dies(2);
+  REQUIRE_FALSE(fleet.node(0).spare);  // the primary
+  REQUIRE_FALSE(fleet.node(1).spare);
+  REQUIRE_FALSE(fleet.node(2).spare);
+  REQUIRE(fleet.node(1).is_refused());
+  fleet.says(1, replica_at(100));
+  REQUIRE(fleet.node(1).spare);
 }
 
 TEST_CASE("node_roles: a node that does not answer keeps its own error, whatever its breaker") {

@@ -176,6 +176,30 @@ TEST_CASE("selector: is_recent is never asked about the primary") {
   }
 }
 
+TEST_CASE("selector: a spare replica is the last resort, in no one's place") {
+  auto topology = usual();
+  for (NodeId id = 1; id < topology.nodes.size(); ++id) {
+    topology.nodes[id].ready = false;
+    topology.nodes[id].spare = id > 1;
+  }
+  for (const Reads reads : {Reads::Replica, Reads::SameZone, Reads::Nearest}) {
+    REQUIRE(chosen(topology, reads) == std::set<NodeId>{0});
+    // The primary has just failed the read, or is known not to serve.
+    const Route again = select_read(topology, reads, 0, kNoneRecent, 0);
+    REQUIRE(is(again, 2, RouteReason::SpareReplica));
+    REQUIRE(select_read(topology, reads, 1, kNoneRecent, 0).node == 3);
+    REQUIRE(is(select_read(topology, reads, 0, kAllRecent, 0), 0, RouteReason::RecentWrite));
+    auto away = topology;
+    away.nodes[0].ready = false;
+    REQUIRE(chosen(away, reads) == std::set<NodeId>{2, 3});
+    away.nodes[1].ready = true;
+    REQUIRE(chosen(away, reads) == std::set<NodeId>{1});
+    REQUIRE(select_read(away, reads, 0, kNoneRecent, 1).reason == RouteReason::SpareReplica);
+  }
+  topology.nodes[0].ready = false;
+  REQUIRE(is(select_read(topology, Reads::Primary, 0, kNoneRecent), 0, RouteReason::ReadsPrimary));
+}
+
 TEST_CASE("selector: no primary and nothing ready is no node") {
   auto topology = usual();
   topology.primary = kNoNode;
