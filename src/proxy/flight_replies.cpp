@@ -240,7 +240,7 @@ bool settle_flight(Context& context, Flights::Id id, const Asker& leader, std::s
 void overflow(Context& context, Flights::Id id) {
   Flight& flight = context.flights[id];
   flight.overflowed = true;
-  flight.reply = {};
+  std::string().swap(flight.reply);
   metrics_of(context, flight).too_large.add();
   if (flight.kind != FlightKind::Sample && flight.kind != FlightKind::Shadow) {
     note_shown(context, flight.read().query, flight.ticket, std::nullopt);

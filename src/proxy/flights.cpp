@@ -22,6 +22,18 @@ void keep_arguments(std::span<const std::string_view> arguments,
   }
 }
 
+// For reuse. A large one is freed here: a short string that is moved into it would leave it its
+// memory.
+void keep_small(std::string& old, std::string& fresh) {
+  constexpr std::size_t kKeptCapacity = 4096;
+  if (old.capacity() <= kKeptCapacity) {
+    fresh = std::move(old);
+    fresh.clear();
+  } else {
+    std::string().swap(old);
+  }
+}
+
 }  // namespace
 
 std::uint64_t CachedRead::identity() const {
@@ -71,16 +83,10 @@ void Flights::charge(Id id, std::size_t& memory) {
 void Flights::drop(Id id, std::size_t& memory) {
   withdraw(id);
   memory -= (*this)[id].charged;
-  constexpr std::size_t kKeptCapacity = 4096;
   Flight fresh;
   Flight& old = (*this)[id];
-  if (old.words.capacity() <= kKeptCapacity) {
-    fresh.words = std::move(old.words);
-  }
-  if (old.reply.capacity() <= kKeptCapacity) {
-    fresh.reply = std::move(old.reply);
-    fresh.reply.clear();
-  }
+  keep_small(old.words, fresh.words);
+  keep_small(old.reply, fresh.reply);
   old = std::move(fresh);
   free_.push_back(id);
 }
@@ -140,7 +146,9 @@ LeaseWaits::Id LeaseWaits::open(const CachedRead& read, policy::RulesPtr rules) 
 void LeaseWaits::close(Id id) {
   LeaseWait& wait = (*this)[id];
   const std::uint32_t generation = wait.generation;
-  wait = {};
+  LeaseWait fresh;
+  keep_small(wait.words, fresh.words);
+  wait = std::move(fresh);
   wait.generation = generation;
   free_.push_back(id);
 }

@@ -42,7 +42,7 @@ void ReplyQueue::release(base::ByteQueue& out) {
     out.append(first.bytes);
     held_bytes_ -= first.bytes.size() + first.rest.view().size();
     if (!first.complete) {
-      first.bytes = {};
+      std::string().swap(first.bytes);
       return;
     }
     out.append(std::move(first.rest));

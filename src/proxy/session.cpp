@@ -303,7 +303,7 @@ void Session::forget_lane(const upstream::Connection& lane) {
 void Session::close_after_replies(metrics::CloseReason reason) {
   closing_ = true;
   close_reason_ = reason;
-  input_ = {};
+  std::string().swap(input_);
   schedule_flush();
 }
 

@@ -115,8 +115,7 @@ bool Pipeline::feed(std::string_view bytes, ReplySink& sink) {
     std::string joined;
     std::string_view frame = part;
     if (!partial_.empty()) {
-      joined = std::move(partial_);
-      partial_ = {};
+      joined.swap(partial_);
       joined.append(part);
       frame = joined;
     }
@@ -217,7 +216,7 @@ bool Pipeline::keep_partial(std::string_view part, ReplySink& sink) {
   } else {
     partial_.append(part);
     deliver(partial_, false, sink);
-    partial_ = {};
+    std::string().swap(partial_);
   }
   return true;
 }

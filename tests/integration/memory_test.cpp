@@ -29,7 +29,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kMiB = 1024 * kKiB;
 constexpr std::size_t kMost = 80 * kMiB;
-constexpr std::size_t kRest = 40 * kMiB;  // when all is over; and what the near cache keeps
+constexpr std::size_t kRest = 20 * kMiB;  // when all is over; and what the near cache keeps
 
 constexpr const char* kPolicy = R"(version: 1
 classes:
