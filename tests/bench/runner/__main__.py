@@ -1,6 +1,7 @@
 """scripts/bench.sh builds and then runs this; `--help` tells the options."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import counts
 import footprint
@@ -21,7 +23,7 @@ from targets import Bench
 
 # seconds: measured, of one run; micro: of one part.
 MODES = {
-    "default": {"rounds": 5, "seconds": 0.4, "requests": 20_000, "starts": 5, "idle": 5,
+    "default": {"rounds": 5, "seconds": 0.3, "requests": 20_000, "starts": 5, "idle": 5,
                 "connections": 1000, "micro": 0.2},
     "quick": {"rounds": 3, "seconds": 0.2, "requests": 8_000, "starts": 3, "idle": 1.5,
               "connections": 1000, "micro": 0.1},
@@ -56,12 +58,20 @@ def revision(root):
 def chosen_cells(options):
     cells = list(all_cells())
     if not options.cell:
-        return [cell for cell in cells if cell.quick or not options.quick]
+        quick = [replace(cell, targets=cell.quick) for cell in cells if cell.quick]
+        return quick if options.quick else cells
     known = {cell.name: cell for cell in cells}
     unknown = [name for name in options.cell if name not in known]
     if unknown:
         sys.exit(f"error: no cell is named {', '.join(unknown)}; --list names them")
     return [known[name] for name in options.cell]
+
+
+@contextlib.contextmanager
+def timed():
+    begin = time.monotonic()
+    yield
+    note(f"    {time.monotonic() - begin:.0f} s")
 
 
 def measure_all(bench, options, settings, results):
@@ -71,9 +81,10 @@ def measure_all(bench, options, settings, results):
     filler = Filler(bench)
     bench.start_redis()
     for cell in chosen_cells(options):
-        if attempt(recorder, cell, "filling", lambda each=cell: filler.fill(each) or True):
-            run_cell(bench, cell, recorder, rounds=options.rounds or settings["rounds"],
-                     seconds=options.seconds or settings["seconds"])
+        with timed():
+            if attempt(recorder, cell, "filling", lambda each=cell: filler.fill(each) or True):
+                run_cell(bench, cell, recorder, rounds=options.rounds or settings["rounds"],
+                         seconds=options.seconds or settings["seconds"])
     if options.cell:
         return
     extras = {
@@ -88,9 +99,8 @@ def measure_all(bench, options, settings, results):
     }
     for name, action in extras.items():
         note(f"  {name}")
-        begin = time.monotonic()
-        results[name] = attempt(recorder, Cell(name, ()), "all", action)
-        note(f"    {time.monotonic() - begin:.0f} s")
+        with timed():
+            results[name] = attempt(recorder, Cell(name, ()), "all", action)
 
 
 def run(options, folder):

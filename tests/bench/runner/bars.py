@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Optional
 
-from figures import divided
+from figures import divided, number
 
 CLOSE = 0.15  # a miss by less than this is judged by instructions and system calls
 
@@ -17,6 +17,7 @@ class Bar:
     exact: bool = False  # a count: no noise
     unit: str = ""
     needs: list = field(default_factory=list)  # other bars, without which this one does not hold
+    beside: str = ""  # what else was measured of it, for the reader to judge
 
     def holds(self):
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
@@ -35,6 +36,28 @@ class Bar:
         return "met" + (", closely: judge by instructions and system calls" if close else "")
 
 
+def _pair(what, own, other):
+    """Two figures per request, or nothing where one is missing."""
+    return None if own is None or other is None else f"{what} {number(own)} / {number(other)}"
+
+
+def _share(what, value):
+    return None if value is None else f"{what} {value:.2f}"
+
+
+def beside(figures, target, other, pipeline):
+    """The same ratio at fixed rates (batches of one) and in layout B; counts of both."""
+    cell = f"count-p{pipeline}"
+    parts = [_share("at 2,000/s", figures.ratio("rate-2000", target, other)),
+             _share("at 20,000/s", figures.ratio("rate-20000", target, other)),
+             _share("layout B", figures.ratio(f"layout-B-p{pipeline}", target, other)),
+             _pair("system calls", figures.system_calls(cell, target),
+                   figures.system_calls(cell, other)),
+             _pair("instructions", figures.instructions(cell, target),
+                   figures.instructions(cell, other))]
+    return "; ".join(part for part in parts if part)
+
+
 def _p50(figures, target, path, pipeline):
     return Bar(f"{path}, p50 against redis, P={pipeline}",
                figures.ratio(f"get-p{pipeline}", target, "redis", "p50"), 2.2)
@@ -49,7 +72,8 @@ def _pass_through(figures):
                      figures.joined(cell, "pannier"), 1, at_least=True, exact=True)]
         for other, pair in limits.items():
             yield Bar(f"pass-through, own CPU against {other}, P={pipeline}",
-                      figures.ratio(cell, "pannier", other), pair[place], needs=needs)
+                      figures.ratio(cell, "pannier", other), pair[place], needs=needs,
+                      beside=beside(figures, "pannier", other, pipeline))
         yield from needs
     yield Bar("pass-through, system calls per request, P=1",
               figures.system_calls("count-p1", "pannier"), 2.3, exact=True)
@@ -59,7 +83,8 @@ def _hits(figures):
     for pipeline, limit in ((1, 1.10), (16, 1.5)):
         p50 = _p50(figures, "pannier hits", "hits", pipeline)
         yield Bar(f"hits over 100,000 keys, own CPU against the memory server, P={pipeline}",
-                  figures.ratio(f"get-p{pipeline}", "pannier hits", "memory"), limit, needs=[p50])
+                  figures.ratio(f"get-p{pipeline}", "pannier hits", "memory"), limit, needs=[p50],
+                  beside=beside(figures, "pannier hits", "memory", pipeline))
         yield p50
 
 
@@ -70,7 +95,8 @@ def _shop(figures):
         without = figures.instructions(cell, "pannier")
         more = with_rules - without if with_rules and without else None
         yield Bar(f"shop policy over transparent, user instructions, P={pipeline}", more, 250,
-                  exact=True, needs=[_p50(figures, "pannier shop", "shop policy", pipeline)])
+                  exact=True, needs=[_p50(figures, "pannier shop", "shop policy", pipeline)],
+                  beside=beside(figures, "pannier shop", "pannier", pipeline))
 
 
 def _latency(figures):
@@ -116,8 +142,9 @@ def _scaling(figures):
     yield Bar("near cache, lookups by two threads against one", two_threads(figures), 1.7,
               at_least=True)
     yield Bar("the same, per processor time", per_processor(figures), 1.7, at_least=True)
-    per_key = divided(figures.median("mget-100", "pannier"), figures.median("mget-10", "pannier"))
-    yield Bar("linear in keys: MGET of 100 costs so many times MGET of 10", per_key, 10)
+    for target, path in (("pannier", "pass-through"), ("pannier hits", "hits")):
+        per_key = divided(figures.median("mget-100", target), figures.median("mget-10", target))
+        yield Bar(f"linear in keys, {path}: MGET of 100 costs so many times MGET of 10", per_key, 10)
 
 
 def growth(figures, target):

@@ -13,13 +13,14 @@ from cells import Cell
 from machine import BenchError, Process, has, processors
 from measure import load_arguments, measure, note, on_load_cpu, prepare
 
-COUNTED = ("redis", "nutcracker", "haproxy", "pannier", "pannier shop", "pannier hits")
-POLICIES = {"default": (None, "shop", "hits", "classes-10", "classes-200"),
-            "quick": (None, "shop")}
+COUNTED = ("redis", "nutcracker", "haproxy", "pannier", "pannier shop", "pannier hits", "memory")
+IN_CALLGRIND = {"default": ("nutcracker", "haproxy", "pannier", "pannier shop", "pannier hits",
+                            "pannier classes-10", "pannier classes-200", "memory"),
+                "quick": ("pannier", "pannier shop")}
 
 
 def cells_of(names):
-    return (Cell("count-p1", names, quick=True), Cell("count-p16", names, pipeline=16, quick=True))
+    return (Cell("count-p1", names), Cell("count-p16", names, pipeline=16))
 
 
 def count_system_calls(bench, *, requests):
@@ -67,7 +68,7 @@ def of_cell(requests, cell):
 
 
 def count_instructions(bench, *, mode, requests):
-    """User instructions of Pannier per request by callgrind, which is exact and needs no rights.
+    """User instructions per request by callgrind, which is exact and needs no rights.
 
     Counted is the whole process from the first request of a warm session to the last reply.
     """
@@ -76,41 +77,41 @@ def count_instructions(bench, *, mode, requests):
     counts = {"means": "valgrind --tool=callgrind", "cells": {}}
     for cell in cells_of(()):
         figures = counts["cells"].setdefault(cell.name, {})
-        for policy in POLICIES[mode]:
-            name = "pannier" if policy is None else f"pannier {policy}"
+        for name in filter(targets.available, IN_CALLGRIND[mode]):
             note(f"  {cell.name}: {name} in callgrind")
             try:
-                figures[name] = callgrind(bench, cell, policy, of_cell(requests, cell))
+                figures[name] = callgrind(bench, cell, name, of_cell(requests, cell))
             except (BenchError, OSError, subprocess.SubprocessError) as error:
                 note(f"    failed: {error}")
     return counts
 
 
-def callgrind(bench, cell, policy, requests):
+def callgrind(bench, cell, name, requests):
     port = bench.ports.take()
-    path = policy and targets.policy_path(bench, policy)
     # Everything takes fifty times as long there: neither is every request slow, nor do probes by
     # the clock count for so few requests.
-    config = targets.pannier_config(bench, port, policy=path, probe="5s", slow="10m")
+    command = targets.command_of(bench, name, port, cell.value, 1, probe="5s", slow="10m")
     folder = os.path.join(bench.folder, f"callgrind-{port}")
     os.mkdir(folder)
     process = Process(f"callgrind-{port}", [
         "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out",
-        bench.pannier, "serve", "-c", config], bench.folder, {processors()[0]})
+        *command], bench.folder, {processors()[0]})
     try:
         process.wait_for_reply(port, seconds=60)
         # So few keys are all in the near cache when the warm-up is over.
         small = replace(cell, connections=20, key_count=1000)
-        counted_load(load_arguments(bench, small, port, [
-            "--hold", "--requests", requests, "--warm-up", 1]), process.pid)
+        options = ["--hold", "--requests", requests, "--warm-up", 1]
+        if name == "memory":
+            options.append("--any-value")
+        counted_load(load_arguments(bench, small, port, options), process.pid)
     finally:
         process.stop()
     written = f"{folder}/out.1"
     total = summary_of(written)
     functions = profile_of.by_function(written, requests)
     if bench.output:
-        shutil.copy(written, os.path.join(bench.output,
-                                          f"callgrind-{policy or 'none'}-p{cell.pipeline}.out"))
+        kind = name.replace(" ", "-")
+        shutil.copy(written, os.path.join(bench.output, f"callgrind-{kind}-p{cell.pipeline}.out"))
     shutil.rmtree(folder)
     return {"total": total / requests, "functions": functions}
 

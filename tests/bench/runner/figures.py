@@ -58,5 +58,13 @@ class Figures:
         return callgrind.get(cell, {}).get(target, {}).get("functions", {})
 
 
+def number(value, digits=3):
+    """With about so many digits, and never fewer before the point than there are."""
+    if value is None:
+        return "–"
+    before = len(str(int(abs(value))))
+    return f"{value:,.{max(0, digits - before)}f}"
+
+
 def divided(a, b):
     return a / b if a is not None and b else None

@@ -5,15 +5,7 @@ import os
 import plots
 from bars import judge
 from cells import all_cells
-from figures import Figures, divided
-
-
-def number(value, digits=3):
-    """With about so many digits, and never fewer before the point than there are."""
-    if value is None:
-        return "–"
-    before = len(str(int(abs(value))))
-    return f"{value:,.{max(0, digits - before)}f}"
+from figures import Figures, divided, number
 
 
 def table(head, rows):
@@ -59,8 +51,9 @@ def _bars(figures):
         digits = 4 if bar.exact else 3
         rows.append((bar.what, number(bar.measured, digits) + bar.unit if bar.measured is not None
                      else "–", f"{sign} {bar.limit:g}{bar.unit}",
-                     bar.verdict() + ("" if bar.exact or bar.measured is None else doubt)))
-    yield from table(("figure", "measured", "bar", ""), rows)
+                     bar.verdict() + ("" if bar.exact or bar.measured is None else doubt),
+                     bar.beside))
+    yield from table(("figure", "measured", "bar", "", "beside it"), rows)
 
 
 def _own(figures, cell, target):
@@ -142,6 +135,8 @@ def _scaling(figures):
         return
     rows = []
     for target in ("redis", "nutcracker", "haproxy", "pannier", "pannier hits"):
+        if not figures.runs("conns-5000", target):
+            continue
         small = figures.median("get-p1", target)
         row = [number(figures.median(cell, target))
                for cell in ("get-p1", "conns-500", "conns-5000")]
@@ -157,12 +152,12 @@ def _scaling(figures):
         if not figures.targets(cell):
             continue
         rows.append([cell] + [number(figures.median(cell, target)) for target in
-                              ("redis", "pannier", "pannier classes-10", "pannier classes-50",
+                              ("redis", "pannier", "pannier classes-10",
                                "pannier classes-200")])
     if rows:
-        yield "By classes:"
+        yield "Own CPU by classes:"
         yield ""
-        yield from table(("", "redis", "no policy", "10", "50", "200"), rows)
+        yield from table(("", "redis", "no policy", "10", "200"), rows)
 
 
 def _footprint(results):

@@ -146,8 +146,8 @@ def policy_path(bench, name):
     return None
 
 
-def command_of(bench, name, port, value, workers):
-    """The command line of a target; writes its configuration."""
+def command_of(bench, name, port, value, workers, **config):
+    """The command line of a target; writes its configuration. `config`: of Pannier's only."""
     fields = {"port": port, "upstream": bench.redis_port, "workers": workers}
     if name == "nutcracker":
         path = bench.write(f"nutcracker-{port}.yml", NUTCRACKER.format(**fields))
@@ -160,7 +160,7 @@ def command_of(bench, name, port, value, workers):
         return [os.path.join(bench.build, "tests", "bench", "bench_memory_server"), str(port),
                 str(value)]
     kind = name.partition(" ")[2]
-    path = pannier_config(bench, port, policy=policy_path(bench, kind), workers=workers)
+    path = pannier_config(bench, port, policy=policy_path(bench, kind), workers=workers, **config)
     return [bench.pannier, "serve", "-c", path]
 
 
