@@ -108,12 +108,13 @@ def callgrind(bench, cell, name, requests):
         process.stop()
     written = f"{folder}/out.1"
     total = summary_of(written)
-    functions = profile_of.by_function(written, requests)
+    told = {"total": total / requests, "functions": profile_of.by_function(written, requests),
+            "modules": profile_of.by_module(written, requests)}
     if bench.output:
         kind = name.replace(" ", "-")
         shutil.copy(written, os.path.join(bench.output, f"callgrind-{kind}-p{cell.pipeline}.out"))
     shutil.rmtree(folder)
-    return {"total": total / requests, "functions": functions}
+    return told
 
 
 def counted_load(arguments, pid):

@@ -54,8 +54,15 @@ class Figures:
 
     def functions(self, cell, target):
         """Instructions per request by function, with all that it calls."""
+        return self._profile(cell, target, "functions")
+
+    def modules(self, cell, target):
+        """Instructions per request by module."""
+        return self._profile(cell, target, "modules")
+
+    def _profile(self, cell, target, kind):
         callgrind = (self.results.get("instructions") or {"cells": {}})["cells"]
-        return callgrind.get(cell, {}).get(target, {}).get("functions", {})
+        return callgrind.get(cell, {}).get(target, {}).get(kind, {})
 
 
 def number(value, digits=3):

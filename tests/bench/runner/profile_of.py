@@ -1,5 +1,6 @@
 """Where the instructions go: what callgrind wrote, by function."""
 
+import collections
 import re
 import subprocess
 
@@ -11,19 +12,34 @@ def by_function(path, requests):
 
     Functions that the compiler put into their callers have no line of their own.
     """
-    told = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100",
-                           "--auto=no", path], capture_output=True, text=True, timeout=60,
-                          check=True).stdout
     functions = {}
-    for line in told.splitlines():
-        found = re.match(r"\s*([\d,]+) \([^)]*\)\s+\S*?:(pannier::.*)", line)
-        if not found:
-            continue
-        count = int(found.group(1).replace(",", "")) / requests
-        name = name_of(found.group(2))
-        if count >= LEAST:
-            functions[name] = max(count, functions.get(name, 0))
+    for count, _, name in _lines(path, "--inclusive=yes"):
+        if name.startswith("pannier::") and count / requests >= LEAST:
+            name = name_of(name)
+            functions[name] = max(count / requests, functions.get(name, 0))
     return functions
+
+
+def by_module(path, requests):
+    """Instructions per request, each counted once, by the module whose source file has them; what is
+    inlined out of the standard library counts for the module that uses it."""
+    modules = collections.Counter()
+    for count, file, name in _lines(path, "--inclusive=no"):
+        own = re.search(r"(?:src|include/pannier)/(\w+)/", file)
+        user = re.match(r"pannier::(\w+)::", name)
+        modules[own.group(1) if own else "Asio" if "boost" in file else
+                user.group(1) if user else "libraries"] += count / requests
+    return dict(modules)
+
+
+def _lines(path, how):
+    """Instructions, file and function of each line of callgrind_annotate."""
+    told = subprocess.run(["callgrind_annotate", how, "--threshold=100", "--auto=no", path],
+                          capture_output=True, text=True, timeout=60, check=True).stdout
+    for line in told.splitlines():
+        found = re.match(r"\s*([\d,]+) \([^)]*\)\s+(\S*?):(\S.*)", line)
+        if found:
+            yield int(found.group(1).replace(",", "")), found.group(2), found.group(3)
 
 
 def name_of(signature):

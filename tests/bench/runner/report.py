@@ -113,6 +113,21 @@ def _counts(figures):
     yield from table(("target", "system calls P=1", "P=16", "instructions P=1", "P=16"), rows)
 
 
+def _modules(figures):
+    columns = [(cell, name) for name in ("pannier", "pannier shop", "pannier hits")
+               for cell in ("count-p1", "count-p16") if figures.modules(cell, name)]
+    if not columns:
+        return
+    yield "User instructions per request by module:"
+    yield ""
+    counts = [figures.modules(*column) for column in columns]
+    names = sorted({name for each in counts for name in each},
+                   key=lambda name: -max(each.get(name, 0) for each in counts))
+    yield from table(("", *(f"{name} {cell.removeprefix('count-').upper()}"
+                            for cell, name in columns)),
+                     [(name, *(number(each.get(name, 0)) for each in counts)) for name in names])
+
+
 def _profile(figures):
     cell = "count-p16"
     plain, shop = (figures.functions(cell, name) for name in ("pannier", "pannier shop"))
@@ -218,7 +233,7 @@ def write(results, folder):
     figures = Figures(results)
     drawn = plots.draw(figures, folder)
     lines = [*_head(results), *_bars(figures), *_scaling(figures), *_cells(figures),
-             *_counts(figures), *_profile(figures),
+             *_counts(figures), *_modules(figures), *_profile(figures),
              *_footprint(results), *_micro(results), *_cross_check(figures)]
     if drawn:
         lines += ["## Plots", ""] + [f"![{name}]({name})" for name in drawn]
