@@ -3,12 +3,13 @@
 #include "pannier/config/loader.hpp"
 #include "pannier/policy/rules.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
-// The policy's file becomes rules. Pure but for reading the file; any thread.
+// The policy's file becomes rules. Pure but for the file and the time; any thread.
 namespace pannier::app {
 
 // What the same bytes have in common on every sidecar.
@@ -22,8 +23,13 @@ struct PolicyLook {
   std::vector<std::string> warnings;
 };
 
-// Reads and checks the whole file and compares it with what is in force.
-[[nodiscard]] PolicyLook look_at_policy(const std::string& path, const policy::Rules& current);
+// Reads and checks the whole file and compares it with what is in force. Half a file may well be a
+// policy: one that somebody writes in place is read when it has been left alone for `quiet`; after
+// 1 s of waiting for that, this is a fault. Blocks for so long.
+[[nodiscard]] PolicyLook look_at_policy(
+    const std::string& path,
+    const policy::Rules& current,
+    std::chrono::milliseconds quiet = std::chrono::milliseconds(20));
 
 // "FIRST and 3 more"; empty for none.
 [[nodiscard]] std::string first_of(const std::vector<std::string>& faults);
