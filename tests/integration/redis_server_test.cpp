@@ -1,9 +1,12 @@
 #include "redis_server.hpp"
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
+#include <unistd.h>
 
 #include <memory>
+#include <set>
 #include <string>
 
 // The helper that every other integration test stands on.
@@ -98,6 +101,33 @@ TEST_CASE("redis server: its directory goes with it", "[support]") {
     CHECK(run(moved.port(), "PING") == "PONG");
   }
   CHECK_FALSE(std::filesystem::exists(directory));
+}
+
+TEST_CASE("redis server: its port is this program's until that ends", "[support]") {
+  int port = 0;
+  {
+    const RedisServer server;
+    port = server.port();
+  }
+  // As another program sees it.
+  const std::string path = "/tmp/pannier_test_ports." + std::to_string(::getuid());
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(descriptor >= 0);
+
+  struct flock lock {};
+
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = port;
+  lock.l_len = 1;
+  CHECK(::fcntl(descriptor, F_OFD_SETLK, &lock) != 0);
+  ::close(descriptor);
+  std::set<int> ports;
+  for (int i = 0; i < 500; ++i) {
+    const int other = free_port();
+    CHECK(other != port);
+    CHECK(ports.insert(other).second);
+  }
 }
 
 }  // namespace pannier::test

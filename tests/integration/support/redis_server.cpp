@@ -1,6 +1,7 @@
 #include "redis_server.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -73,16 +75,51 @@ bool can_listen(int port) {
   return bound;
 }
 
+// The ports that this program has drawn. Byte N of a file that all test programs share is locked by
+// the one that has port N, until it ends: a server that is down for a while, or does not listen
+// yet, must find no stranger at its port.
+class DrawnPorts {
+ public:
+  DrawnPorts() {
+    const std::string path = "/tmp/pannier_test_ports." + std::to_string(::getuid());
+    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor_ < 0) {
+      throw std::system_error(errno, std::generic_category(), path);
+    }
+  }
+
+  ~DrawnPorts() { ::close(descriptor_); }
+
+  DrawnPorts(const DrawnPorts&) = delete;
+  DrawnPorts& operator=(const DrawnPorts&) = delete;
+
+  // False when this or another program has it.
+  [[nodiscard]] bool draw(int port) {
+    struct flock lock {};
+
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = port;
+    lock.l_len = 1;
+    return ::fcntl(descriptor_, F_OFD_SETLK, &lock) == 0 && drawn_.insert(port).second;
+  }
+
+ private:
+  int descriptor_ = -1;
+  std::set<int> drawn_;
+};
+
 }  // namespace
 
 int free_port() {
   constexpr int kFirst = 16'000;
   constexpr int kLast = 32'000;
   static std::mt19937 random{std::random_device{}()};
+  static DrawnPorts ports;
   std::uniform_int_distribution<int> any(kFirst, kLast);
   for (int attempt = 0; attempt < 1000; ++attempt) {
     const int port = any(random);
-    if (can_listen(port)) {
+    if (ports.draw(port) && can_listen(port)) {
       return port;
     }
   }

@@ -90,7 +90,8 @@ class RedisServer {
 };
 
 // A port of 127.0.0.1 that nobody listens on now, below the range from which the kernel takes the
-// ports of outgoing connections, so that none of these takes it before its server does.
+// ports of outgoing connections, so that none of these takes it before its server does. No other
+// test program gets it before this one ends, nor does this one get it again.
 [[nodiscard]] int free_port();
 
 }  // namespace pannier::test
