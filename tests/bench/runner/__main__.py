@@ -17,13 +17,13 @@ import micro
 import report
 import smoke
 from cells import Cell, all_cells
-from machine import Ports, description
+from machine import Ports, busy_share, description
 from measure import Filler, Recorder, attempt, note, run_cell
 from targets import Bench
 
 # seconds: measured, of one run; micro: of one part.
 MODES = {
-    "default": {"rounds": 5, "seconds": 0.3, "requests": 20_000, "starts": 5, "idle": 5,
+    "default": {"rounds": 5, "seconds": 0.4, "requests": 20_000, "starts": 5, "idle": 5,
                 "connections": 1000, "micro": 0.2},
     "quick": {"rounds": 3, "seconds": 0.2, "requests": 8_000, "starts": 3, "idle": 1.5,
               "connections": 1000, "micro": 0.1},
@@ -117,7 +117,7 @@ def run(options, folder):
             if bench.redis:
                 bench.redis.stop()
     results["elapsed"] = time.monotonic() - begin
-    results["load_after"] = os.getloadavg()[0]
+    results["busy_after"] = busy_share()
     with open(os.path.join(folder, "results.json"), "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1)
     return results

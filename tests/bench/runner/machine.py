@@ -192,7 +192,19 @@ def description():
                 model = line.split(":", 1)[1].strip()
                 break
     return {"processor": model, "processors": os.cpu_count(), "kernel": os.uname().release,
-            "load_average": os.getloadavg()[0]}
+            "load_average": os.getloadavg()[0], "busy": busy_share()}
+
+
+def busy_share(seconds=1):
+    """Of all processors' time, while the bench itself does nothing."""
+    def times():
+        with open("/proc/stat", encoding="ascii") as file:
+            fields = [int(each) for each in file.readline().split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+    all_before, idle_before = times()
+    time.sleep(seconds)
+    everything, idle = times()
+    return 1 - (idle - idle_before) / max(everything - all_before, 1)
 
 
 def has(program):

@@ -53,9 +53,10 @@ class Filler:
 def warm_cache(bench, cell, running):
     """Until a round over all keys asks the redis-server nothing, at most thirty of them.
 
-    Over few connections: what is kept of their buffers is not the cell's.
+    Over few connections: what is kept of their buffers is not the cell's. Without writes: the first
+    batches leave behind the keys of a round.
     """
-    few = replace(cell, connections=min(cell.connections, 8))
+    few = replace(cell, connections=min(cell.connections, 8), workload="get", pipeline=1)
     for _ in range(30):
         before = sum_of_reads(bench)
         run_load(bench, few, running.port, ["--sweep", "--seconds", "0", "--warm-up", "0"])

@@ -8,6 +8,9 @@ from cells import all_cells
 from figures import Figures, divided, number
 
 
+BUSY = 0.1  # of all processors' time, by others: figures are doubtful
+
+
 def table(head, rows):
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
@@ -17,8 +20,8 @@ def table(head, rows):
 
 
 def was_busy(results):
-    """By others: the bench itself keeps two processors at work."""
-    return results["machine"]["load_average"] > 1 or results["load_after"] > 3
+    """By others: looked at before the bench began and when it was over."""
+    return max(results["machine"]["busy"], results["busy_after"]) > BUSY
 
 
 def _head(results):
@@ -27,8 +30,8 @@ def _head(results):
     yield ""
     yield (f"{results['mode']} run, {results['elapsed']:.0f} s, {results['date']}, revision "
            f"{results['revision']}. {machine['processors']} processors, {machine['processor']}, "
-           f"Linux {machine['kernel']}; load average {machine['load_average']:.1f} before the run, "
-           f"{results['load_after']:.1f} after it.")
+           f"Linux {machine['kernel']}; {machine['busy']:.0%} busy with other things before the run "
+           f"(load average {machine['load_average']:.1f}), {results['busy_after']:.0%} after it.")
     yield ""
     if was_busy(results):
         yield ("**The machine was busy with something else: times and rates are not to be "
