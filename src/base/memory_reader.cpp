@@ -1,5 +1,6 @@
+#include "memory_reader.hpp"
+
 #include "pannier/base/bytes.hpp"
-#include "pannier/base/memory_budget.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -74,8 +75,8 @@ bool is_there(const std::string& path) {
 }
 
 // In a container the path of the host may not exist: then the mount's top is our own group.
-GroupFiles group_files() {
-  std::ifstream file("/proc/self/cgroup");
+GroupFiles group_files(const std::string& root) {
+  std::ifstream file(root + "/proc/self/cgroup");
   std::string v1;
   std::string v2;
   for (std::string line; std::getline(file, line);) {
@@ -89,13 +90,14 @@ GroupFiles group_files() {
       v1 = line.substr(path + 1);
     }
   }
-  for (const std::string& folder : {"/sys/fs/cgroup" + v2, std::string("/sys/fs/cgroup")}) {
+  const std::string mount = root + "/sys/fs/cgroup";
+  for (const std::string& folder : {mount + v2, mount}) {
     if (is_there(folder + "/memory.current")) {
       return {folder + "/memory.current", folder + "/memory.stat", "inactive_file "};
     }
   }
-  for (const std::string& folder :
-       {"/sys/fs/cgroup/memory" + v1, std::string("/sys/fs/cgroup/memory")}) {
+  const std::string memory = mount + "/memory";
+  for (const std::string& folder : {memory + v1, memory}) {
     if (is_there(folder + "/memory.usage_in_bytes")) {
       return {folder + "/memory.usage_in_bytes", folder + "/memory.stat", "total_inactive_file "};
     }
@@ -104,9 +106,10 @@ GroupFiles group_files() {
 }
 
 struct Reader {
-  explicit Reader(std::size_t group_limit)
+  Reader(const std::string& root, std::size_t group_limit)
       : limit(group_limit),
-        group(group_limit == 0 ? GroupFiles{} : group_files()),
+        group(group_limit == 0 ? GroupFiles{} : group_files(root)),
+        own(root + "/proc/self/statm"),
         used(group.used),
         details(group.details) {}
 
@@ -128,17 +131,22 @@ struct Reader {
   const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::size_t limit;
   const GroupFiles group;
-  SystemFile own{"/proc/self/statm"};
+  SystemFile own;
   SystemFile used;
   SystemFile details;
 };
 
 }  // namespace
 
-std::function<MemoryReading()> system_memory_reader(std::size_t group_limit) {
-  return [reader = std::make_shared<Reader>(group_limit)] {
+std::function<MemoryReading()> memory_reader_below(const std::string& root,
+                                                   std::size_t group_limit) {
+  return [reader = std::make_shared<Reader>(root, group_limit)] {
     return reader->read();
   };
+}
+
+std::function<MemoryReading()> system_memory_reader(std::size_t group_limit) {
+  return memory_reader_below("", group_limit);
 }
 
 }  // namespace pannier::base

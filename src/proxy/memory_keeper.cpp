@@ -28,6 +28,10 @@ using std::chrono::milliseconds;
 constexpr std::size_t kPerSession = sizeof(Session) + 512;  // with its transport and names
 constexpr std::size_t kPerShadowEntry = 128;
 constexpr std::size_t kWorthClosing = 16 * 1024;  // bytes that a client holds
+// Many may hold less, of requests that never become whole. They are not closed at once: a whole one
+// may be on its way.
+constexpr std::size_t kHalfRequest = 1024;
+constexpr auto kFullForLong = std::chrono::seconds(5);
 constexpr std::size_t kWorthGivingBack = 4 * 1024 * 1024;
 constexpr auto kFirstTrimPause = milliseconds(100);
 constexpr base::Duration kLongestTrimPause = std::chrono::seconds(5);
@@ -121,6 +125,9 @@ void MemoryKeeper::report() {
   const MemoryLevel before = std::exchange(level_, allowance.level);
   if (allowance.before != allowance.level) {
     note_level(allowance.level);
+  }
+  if (level_ == MemoryLevel::Full && before != MemoryLevel::Full) {
+    full_since_ = context_->runtime.now;
   }
   if (level_ != MemoryLevel::Normal) {
     look_again_soon();
@@ -264,9 +271,11 @@ void MemoryKeeper::close_largest(std::size_t excess) {
     upstream::SessionRef ref;
   };
 
+  const bool for_long = full_since_ + kFullForLong <= context_->runtime.now;
   std::vector<Candidate> candidates;
-  context_->sessions.for_each([&candidates](const Session& session) {
-    if (const std::size_t bytes = session.held_bytes(); bytes >= kWorthClosing) {
+  context_->sessions.for_each([&](const Session& session) {
+    const std::size_t bytes = session.held_bytes();
+    if (bytes >= kWorthClosing || (for_long && session.input_bytes() >= kHalfRequest)) {
       candidates.push_back({bytes, session.ref()});
     }
   });

@@ -23,7 +23,8 @@ namespace pannier::proxy {
 //   lines of MONITOR                                   output_limits.pubsub
 //   near cache                                         its budget, which shrinks
 // Above all of them is the budget: at Tight windows are small, at Full nothing new begins for those
-// who hold something, and who holds the most is closed until there is room.
+// who hold something, and who holds the most is closed until there is room; when that is not enough
+// for 5 s, also those who hold half a request each.
 class MemoryKeeper {
  public:
   explicit MemoryKeeper(Context& context) : context_(&context) {}
@@ -62,6 +63,7 @@ class MemoryKeeper {
   base::TimePoint next_resize_{};
   base::TimePoint next_log_{};
   base::TimePoint next_closed_log_{};
+  base::TimePoint full_since_{};
 };
 
 // True, and it was answered: memory is used up, and the session has something under way already.

@@ -64,6 +64,7 @@ void Session::on_events(std::uint32_t events) {
     }
     interest_ &= ~static_cast<std::uint32_t>(EPOLLRDHUP);
     context_.runtime.poller.modify(transport_->descriptor(), this, interest_);
+    update_interest();
   }
   if (transport_ && (events & EPOLLOUT) != 0) {
     schedule_flush();
@@ -273,7 +274,10 @@ bool Session::may_read() const {
   if (pinned.uploading) {
     return pinned.connection == nullptr || !pinned.connection->is_over_high_water();
   }
-  return !output_is_full() && (input_.empty() || !context_.runtime.memory.is_full());
+  // What a client that has gone holds goes when its end is read.
+  const bool says_no_more = (interest_ & EPOLLRDHUP) == 0;
+  return !output_is_full() &&
+         (input_.empty() || says_no_more || !context_.runtime.memory.is_full());
 }
 
 void Session::update_interest() {

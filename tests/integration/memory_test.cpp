@@ -72,6 +72,9 @@ struct Rig {
                               "reason=\"" + reason + "\"");
   }
 
+  // 0 normal, 1 tight, 2 full.
+  [[nodiscard]] double level() const { return pannier.metric("pannier_memory_level"); }
+
   // Until the server has answered all it was asked and nothing moves any more.
   void wait_until_calm() {
     double before = -1;
@@ -348,6 +351,60 @@ TEST_CASE("memory: a stampede on large values that are kept", "[memory]") {
     rig.check("(i)");
   }
   rig.check_given_back("(i)");
+}
+
+// Half a request of 14 KiB each: nobody holds enough to be closed at once.
+void fill_with_halves(Rig& rig, DeafCrowd& crowd) {
+  static const std::string kHalf =
+      "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$60000\r\n" + std::string(14 * kKiB, 'x');
+  crowd.tell_all(kHalf);
+  crowd.speak(5s);
+  REQUIRE(wait_until([&] { return rig.level() == 2; }));
+}
+
+TEST_CASE("memory: while it is used up new work is refused, until those who hold it go",
+          "[memory]") {
+  Rig rig;
+  RawClient client(rig.pannier.port());
+  REQUIRE(client.call({"SET", "n", "0"}) == "+OK\r\n");
+  if (rig.pannier.resident_bytes() == 0) {
+    return;  // a sanitizer's memory: nothing is ever full
+  }
+  {
+    DeafCrowd crowd(rig.pannier.port(), 4500);
+    fill_with_halves(rig, crowd);
+    // One request at a time is served still, and so is what Pannier answers itself.
+    CHECK(client.call({"INCR", "n"}) == ":1\r\n");
+    const std::string incr = request({"INCR", "n"});
+    client.send(incr + incr + request({"PING"}) + request({"MULTI"}) + incr + request({"EXEC"}));
+    CHECK(client.read() == ":2\r\n");
+    const std::string refused = client.read();
+    CHECK(refused ==
+          "-UPSTREAM Pannier's memory budget of 64MiB is used up; read the replies that are under "
+          "way and try again (not sent)\r\n");
+    CHECK(client.read() == "+PONG\r\n");
+    CHECK(client.read() == "+OK\r\n");
+    CHECK(client.read() == refused);
+    CHECK(client.read() == "-EXECABORT Transaction discarded because of: " + refused.substr(1));
+    CHECK(rig.pannier.metric_sum("pannier_refusals_total", "reason=\"memory\"") == 2);
+  }
+  CHECK(wait_until([&] { return rig.level() == 0; }));
+  client.send(request({"GET", "n"}) + request({"GET", "n"}));
+  CHECK(client.read(2) == bulk("2") + bulk("2"));
+  rig.check("(l)");
+  rig.check_given_back("(l)");
+}
+
+TEST_CASE("memory: those who hold half a request each do not hold it for ever", "[memory]") {
+  Rig rig;
+  if (rig.pannier.resident_bytes() == 0) {
+    return;
+  }
+  DeafCrowd crowd(rig.pannier.port(), 4500);
+  fill_with_halves(rig, crowd);
+  rig.check("(m)");  // others are served again
+  CHECK(rig.closed("memory") > 0);
+  CHECK(rig.closed("memory") < static_cast<double>(crowd.size()));
 }
 
 TEST_CASE("memory: requests of 60 KiB in pipelines whose replies do not come", "[memory]") {
