@@ -19,13 +19,20 @@ constexpr std::uint32_t kAdminOps = kAdmin | kNoScript | kLoading | kStale;
 constexpr std::uint32_t kScript =
     kNoScript | kStale | kSkipMonitor | kMovableKeys | kNoMandatoryKeys | kHeavy;
 
-constexpr CommandSpec kRows[] = {
+constexpr auto kRows = [] {
+  auto rows = std::to_array<CommandSpec>({
 #include "rows_a_c.inc"
 #include "rows_d_l.inc"
 #include "rows_m_r.inc"
 #include "rows_s_z.inc"
-};
-constexpr std::size_t kRowCount = std::size(kRows);
+  });
+  std::uint16_t next = 0;
+  for (CommandSpec& row : rows) {
+    row.index = next++;
+  }
+  return rows;
+}();
+static_assert(kRows.size() == kTableSize, "kTableSize counts the rows");
 
 static_assert(std::is_sorted(std::begin(kRows),
                              std::end(kRows),
@@ -39,12 +46,12 @@ constexpr std::uint16_t kNone = 0xffff;
 class Index {
  public:
   constexpr Index() {
-    for (std::uint16_t row = 0; row < kRowCount; ++row) {
+    for (std::uint16_t row = 0; row < kTableSize; ++row) {
       if (kRows[row].name.find('|') == std::string_view::npos) {
         insert(kRows[row].name, kNone, row);
       }
     }
-    for (std::uint16_t row = 0; row < kRowCount; ++row) {
+    for (std::uint16_t row = 0; row < kTableSize; ++row) {
       const std::string_view name = kRows[row].name;
       const std::size_t bar = name.find('|');
       if (bar != std::string_view::npos) {
@@ -58,10 +65,15 @@ class Index {
     if (name.empty() || name.size() > kMaxName) {
       return kNone;
     }
+    // The tag tells the length: of a short name nothing else than the first word can differ.
+    const bool is_short = name.size() <= sizeof(std::uint64_t);
     const NameKey key = make_name_key(name, container);
     for (std::size_t at = hash_of(key) >> kShift;; at = (at + 1) % kSlots) {
-      if (slots_[at].key == key || slots_[at].row == kNone) {
-        return slots_[at].row;
+      const Slot& slot = slots_[at];
+      const bool same = slot.key.words[0] == key.words[0] && slot.key.tag == key.tag &&
+                        (is_short || slot.key == key);
+      if (same || slot.row == kNone) {
+        return slot.row;
       }
     }
   }
@@ -69,7 +81,7 @@ class Index {
  private:
   static constexpr int kShift = 64 - 10;
   static constexpr std::size_t kSlots = 1024;
-  static_assert(kRowCount * 10 <= kSlots * 4);
+  static_assert(kTableSize * 10 <= kSlots * 4);
 
   struct Slot {
     NameKey key;
@@ -95,9 +107,6 @@ const CommandSpec* row_or_null(std::uint16_t row) {
 }
 
 }  // namespace
-
-const CommandSpec* const kTable = kRows;
-const std::uint16_t kTableSize = kRowCount;
 
 std::span<const CommandSpec> table() {
   return kRows;

@@ -101,7 +101,7 @@ bool send_ask(Context& context, const LimitAsk& ask, const std::string& key) {
   slot.purpose = upstream::Purpose::Limit;
   slot.deadline = upstream::DeadlineKind::Read;
   slot.key_hash = keep(context.rule_stage, ask);
-  context.runtime.metrics.nodes.at(lane->node()).requests.add();
+  lane->metrics().requests.add();
   context.runtime.deadlines.add(index);
   return hand_over(context, *lane, index, context.text);
 }

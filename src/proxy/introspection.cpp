@@ -95,11 +95,6 @@ NearCacheView view_near_cache(const Context& context) {
   return out;
 }
 
-std::uint16_t metrics_index(const command::CommandSpec& row) {
-  const std::uint16_t index = command::index_of(row);
-  return index < command::table().size() ? index : kOtherRow;
-}
-
 std::string_view frame_of(Context& context, const resp::Request& request) {
   if (!request.is_inline) {
     return request.frame;

@@ -15,7 +15,10 @@ namespace pannier::proxy {
 
 // The place of a command in WorkerMetrics::commands; the last one is for commands without a row.
 inline constexpr std::uint16_t kOtherRow = metrics::kMaxCommandRows - 1;  // not in the table
-[[nodiscard]] std::uint16_t metrics_index(const command::CommandSpec& row);
+
+[[nodiscard]] inline std::uint16_t metrics_index(const command::CommandSpec& row) {
+  return row.index < command::kTableSize ? row.index : kOtherRow;
+}
 
 // The bytes to send: as they came, or an inline line as a RESP array (valid until the next call).
 [[nodiscard]] std::string_view frame_of(Context& context, const resp::Request& request);

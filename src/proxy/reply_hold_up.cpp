@@ -78,8 +78,11 @@ void ReplyRouter::close_non_reader(Session& session) {
 
 // The same for thousands of small replies.
 void ReplyRouter::hold_up_if_full(upstream::Connection& connection, Session& session) {
+  if (!session.holds_too_much()) {
+    return;
+  }
   const bool more_comes = connection.in_flight() > 0 && session.in_flight() > 0;
-  if (more_comes && !connection.is_closed() && !connection.paused() && session.holds_too_much()) {
+  if (more_comes && !connection.is_closed() && !connection.paused()) {
     hold_up(connection, session);
   }
 }
@@ -109,7 +112,7 @@ void ReplyRouter::send_again(upstream::Connection& from, upstream::SlotIndex ind
   if (asker != nullptr) {
     asker->binding(from.node()).lane = lane;
   }
-  context.runtime.metrics.nodes.at(from.node()).inflight.add();
+  from.metrics().inflight.add();
   static_cast<void>(hand_over(context, *lane, copy, request));
 }
 

@@ -192,7 +192,7 @@ void ReplyRouter::note_reply(upstream::Connection& connection,
     return;
   }
   if (slot.fate == upstream::Fate::Abandoned) {
-    metrics.nodes.at(connection.node()).late_replies.add();
+    connection.metrics().late_replies.add();
     return;
   }
   const auto elapsed = context_->runtime.now - slot.start;
@@ -209,8 +209,11 @@ void ReplyRouter::note_reply(upstream::Connection& connection,
 void ReplyRouter::settle(upstream::Connection& connection, upstream::SlotIndex index) {
   Context& context = *context_;
   context.runtime.deadlines.remove(index);
-  context.runtime.metrics.nodes.at(connection.node()).inflight.sub();
-  settle_marks(context, index);
+  connection.metrics().inflight.sub();
+  const upstream::Slot& slot = context.runtime.slots[index];
+  if (slot.marks_keys || slot.marks_all || slot.shows_keys) {
+    settle_marks(context, index);
+  }
 }
 
 // The session has one thing less in flight.

@@ -62,7 +62,7 @@ bool overtakes_flight(Context& context,
                       const Session& session,
                       const CommandSpec& row,
                       std::span<const std::string_view> arguments) {
-  if (session.joined() == 0) {
+  if (session.reads.empty() || session.joined() == 0) {
     return false;
   }
   context.keys.clear();
@@ -89,7 +89,7 @@ upstream::DeadlineKind deadline_of(const CommandSpec& row) {
 upstream::Connection* lane_for(Context& context, Session& session, route::NodeId node) {
   Binding& binding = session.binding(node);
   if (binding.in_flight > 0) {
-    if (binding.lane == nullptr || context.lanes.is_retired(*binding.lane)) {
+    if (binding.lane == nullptr || binding.lane->is_retired()) {
       session.wait_for(Waiting::Order);
       return nullptr;
     }
@@ -256,6 +256,9 @@ void set_deadline(const Context& context,
 
 // Replies that Pannier does not pass on as they come.
 void set_purpose(Context& context, const upstream::Connection& lane, Outgoing& out) {
+  if (!out.row->has(command::kOwnReply)) {
+    return;
+  }
   if (is_info(*out.row)) {
     out.fate = upstream::Fate::Whole;
     out.purpose = upstream::Purpose::Info;
@@ -456,7 +459,9 @@ Step decide(Context& context, Session& session, const resp::Request& request) {
   }
   Step step = Step::Done;
   if (passage == Passage::Free && !answered_by_rules(context, session, *row, request.arguments)) {
-    step = needs_pinned(session, *row, request.arguments)
+    const bool is_shared = row->handling == Handling::Forward &&
+                           session.pinned.connection == nullptr && !session.pinned.lost;
+    step = !is_shared && needs_pinned(session, *row, request.arguments)
                ? handle_pinned(context, session, *row, request)
            : row->handling == Handling::Local ? handle_local(context, session, *row, request)
                                               : serve(context, session, *row, request);

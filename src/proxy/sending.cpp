@@ -15,7 +15,7 @@ upstream::SlotIndex take_slot(Context& context,
   slot.row = row;
   slot.node = connection.node();
   slot.start = context.runtime.now;
-  context.runtime.metrics.nodes.at(connection.node()).inflight.add();
+  connection.metrics().inflight.add();
   return index;
 }
 
@@ -59,8 +59,12 @@ void send(Context& context,
   if (is_write) {
     session.last_write_node = connection.node();
   }
-  mark_request(context, session, index, out);
-  note_queued(context, session, index, out);
+  if (is_write || context.rules->any_cache) {
+    mark_request(context, session, index, out);
+  }
+  if (session.pinned.multi || out.purpose == upstream::Purpose::Exec) {
+    note_queued(context, session, index, out);
+  }
   if (out.is_planned) {
     plan_reply(context, session, slot);
   }
@@ -71,7 +75,7 @@ void send(Context& context,
     ++binding.in_flight;
     binding.writes += is_write ? 1 : 0;
   }
-  context.runtime.metrics.nodes.at(connection.node()).requests.add();
+  connection.metrics().requests.add();
   if (out.deadline == upstream::DeadlineKind::Timed) {
     context.runtime.deadlines.add_timed(index, out.due);
   } else {

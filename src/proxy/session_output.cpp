@@ -63,17 +63,17 @@ std::size_t Session::most_output() const {
 
 std::uint32_t Session::max_pending() const {
   return static_cast<std::uint32_t>(
-      context_.runtime.memory.choose(kMaxPending, kMaxPending / 8, kMaxPending / 64));
+      context_.runtime.memory.choose(kMaxPending, kMaxPending / 8, kFewestPending));
 }
 
 // One who reads what there is may have much under way; when memory is short, one who does not may
 // have nothing more.
-bool Session::output_is_full() const {
+bool Session::is_output_full_now() const {
   return replies_.pending() >= max_pending() || output_bytes() > most_output() ||
          (write_blocked_ && !context_.runtime.memory.is_normal());
 }
 
-bool Session::holds_too_much() const {
+bool Session::is_over_window() const {
   return output_bytes() >
          context_.runtime.memory.choose(kMostOutput, kPauseAt / 4, kMostOutputWhenTight);
 }

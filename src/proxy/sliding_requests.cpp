@@ -93,7 +93,7 @@ void ask_to_renew(Context& context, upstream::Connection& lane, const Renewal& w
   slot.purpose = upstream::Purpose::Renew;
   slot.key_class = what.key_class;
   slot.key_hash = what.name;
-  context.runtime.metrics.nodes.at(lane.node()).requests.add();
+  lane.metrics().requests.add();
   static_cast<void>(hand_over(context, lane, index, context.ttl.added));
 }
 

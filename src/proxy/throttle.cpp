@@ -173,7 +173,7 @@ bool send_with_script(Context& context,
   }
   request.replace(0, head_by_hash().size(), head_with_script());
   const upstream::SlotIndex again = take_over(context, index);
-  context.runtime.metrics.nodes.at(connection.node()).requests.add();
+  connection.metrics().requests.add();
   if (hand_over(context, connection, again, request) && !is_own && context.rules->any_cache) {
     const std::string_view key =
         first_bulk(std::string_view(request).substr(head_with_script().size()));

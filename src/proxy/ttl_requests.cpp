@@ -191,7 +191,7 @@ void send_added(Context& context,
   } else {
     mark_added(context, index, added.key_hash);
   }
-  context.runtime.metrics.nodes.at(connection.node()).requests.add();
+  connection.metrics().requests.add();
   static_cast<void>(hand_over(context, connection, index, added.request));
 }
 

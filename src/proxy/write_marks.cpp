@@ -190,9 +190,6 @@ void mark_added(Context& context, upstream::SlotIndex index, std::uint64_t key_h
 
 void settle_marks(Context& context, upstream::SlotIndex index) {
   upstream::Slot& slot = context.runtime.slots[index];
-  if (!slot.marks_all && !slot.marks_keys && !slot.shows_keys) {
-    return;
-  }
   std::vector<cache::Party> woken;
   if (slot.marks_all) {
     end_write_all(context, woken);

@@ -12,7 +12,7 @@ void mark_request(Context& context,
                   Session& session,
                   upstream::SlotIndex index,
                   const Outgoing& out);
-// Its outcome is known, or its connection is gone.
+// Its outcome is known, or its connection is gone. REQUIRES: marks_keys, marks_all or shows_keys.
 void settle_marks(Context& context, upstream::SlotIndex index);
 
 // Rung Channel: tells the fleet what was written; right behind the write on the same connection.

@@ -1,5 +1,7 @@
 #include "pannier/resp/reply_scanner.hpp"
 
+#include "header.hpp"
+
 #include <algorithm>
 #include <cstring>
 
@@ -13,13 +15,52 @@ constexpr std::uint64_t kMaxElements = 1ULL << 32;
 constexpr std::uint8_t kMaxDigits = 10;  // of 4294967296
 constexpr std::uint64_t kAttribute = 1ULL << 63;
 
+constexpr std::size_t kShortLine = 64;
+
 constexpr bool is_bulk(char type) {
   return type == '$' || type == '!' || type == '=';
+}
+
+// The hot path: a whole bulk string, its null, or a short line. Its size; 0 for anything else,
+// which is then read step by step.
+std::size_t whole_reply(std::string_view bytes) {
+  const char* const begin = bytes.data();
+  const char* const end = begin + bytes.size();
+  switch (*begin) {
+    case '$': {
+      std::size_t length = 0;
+      const char* const body = read_header(begin, end, '$', length);
+      if (body == nullptr) {
+        return bytes.starts_with("$-1\r\n") ? 5 : 0;
+      }
+      const bool whole = static_cast<std::size_t>(end - body) >= length + 2 &&
+                         body[length] == '\r' && body[length + 1] == '\n';
+      return whole ? static_cast<std::size_t>(body - begin) + length + 2 : 0;
+    }
+    case '+':
+    case '-':
+    case ':': {
+      const std::size_t most = std::min(bytes.size(), kShortLine);
+      const auto* cr = static_cast<const char*>(std::memchr(begin, '\r', most));
+      const bool whole = cr != nullptr && cr + 1 != end && cr[1] == '\n';
+      return whole ? static_cast<std::size_t>(cr - begin) + 2 : 0;
+    }
+    default:
+      return 0;
+  }
 }
 
 }  // namespace
 
 ReplyScanner::Status ReplyScanner::scan(std::string_view bytes) {
+  if (!in_frame_ && phase_ == Phase::Type && !bytes.empty()) {
+    if (const std::size_t size = whole_reply(bytes); size != 0) {
+      type_ = bytes[0];
+      consumed_ = size;
+      missing_ = 0;
+      return Status::Complete;
+    }
+  }
   const char* p = bytes.data();
   const char* const end = p + bytes.size();
   complete_ = false;

@@ -3,6 +3,7 @@
 #include "pannier/base/bytes.hpp"
 #include "pannier/resp/request_batch.hpp"
 
+#include "header.hpp"
 #include "inline_splitter.hpp"
 
 #include <algorithm>
@@ -47,39 +48,14 @@ constexpr std::string_view no_dollar(char got) {
 
 // Redis compares C strings, so that what follows a NUL does not matter.
 bool is_http(std::string_view name) {
+  if (name.size() < 4) {
+    return false;
+  }
   const auto is = [name](std::string_view word) {
     return name.size() >= word.size() && (name.size() == word.size() || name[word.size()] == 0) &&
            base::equals_ignoring_case(name.substr(0, word.size()), word);
   };
   return is("post") || is("host:");
-}
-
-// Reads "<type><n>\r\n". Null unless all of it is there and as it should be.
-inline const char* read_header(const char* p, const char* end, char type, std::size_t& value) {
-  if (end - p < 4 || *p != type) {
-    return nullptr;
-  }
-  unsigned digit = static_cast<unsigned char>(p[1]) - unsigned{'0'};
-  if (digit > 9) {
-    return nullptr;
-  }
-  std::size_t number = digit;
-  p += 2;
-  if (number != 0) {
-    const char* const last = end - p > 8 ? p + 8 : end;
-    for (; p != last; ++p) {
-      digit = static_cast<unsigned char>(*p) - unsigned{'0'};
-      if (digit > 9) {
-        break;
-      }
-      number = number * 10 + digit;
-    }
-  }
-  if (end - p < 2 || p[0] != '\r' || p[1] != '\n') {
-    return nullptr;
-  }
-  value = number;
-  return p + 2;
 }
 
 // The hot path: a whole, small request as clients send it. Appends its arguments and returns its

@@ -22,6 +22,7 @@ Connection::Connection(Runtime& runtime, ConnectionEvents& events, const Connect
     : runtime_(runtime),
       events_(events),
       spec_(spec),
+      metrics_(runtime.metrics.nodes.at(spec.node)),
       pipeline_(runtime.slots, runtime.blocks),
       last_used_(runtime.now) {}
 
@@ -32,10 +33,6 @@ Connection::~Connection() {
   if (transport_) {
     runtime_.poller.remove(transport_->descriptor(), this);
   }
-}
-
-metrics::NodeMetrics& Connection::metrics() {
-  return runtime_.metrics.nodes.at(spec_.node);
 }
 
 bool Connection::open(const route::Node& node) {
@@ -132,7 +129,6 @@ bool Connection::send(SlotIndex index, std::string_view request) {
   last_used_ = runtime_.now;
   if (state_ == State::Ready) {
     pipeline_.push(index, request);
-    over_high_water_ = over_high_water_ || is_over_high_water();
     if (pipeline_.unsent() >= kFlushEarly && interest_ == EPOLLIN) {
       flush();
     } else {
@@ -211,7 +207,7 @@ void Connection::tell_if_drained() {
   }
 }
 
-bool Connection::is_full() {
+bool Connection::note_full() {
   const std::size_t most = runtime_.memory.choose(kFull, kFullWhenTight, kFullWhenTight);
   was_full_ = was_full_ || pipeline_.request_bytes() + backlog_bytes_ > most ||
               backlog_.size() > kMaxBacklog / 2;

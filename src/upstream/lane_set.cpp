@@ -76,7 +76,7 @@ void LaneSet::start_afresh(route::NodeId node) {
   std::vector<Connection*> stuck;
   for (const Lane& lane : lanes_) {
     Connection& connection = *lane.connection;
-    if (connection.node() != node || lane.retired) {
+    if (connection.node() != node || lane.connection->is_retired()) {
       continue;
     }
     const SlotIndex head = connection.pipeline().head();
@@ -119,7 +119,8 @@ void LaneSet::keep_warm(route::NodeId node) {
   for (std::uint32_t number = 0; number < runtime_.config.upstream.lanes.min; ++number) {
     const ConnectionSpec spec{node, 0, resp::Version::Resp2};
     const bool there = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
-      return lane.number == number && !lane.retired && lane.connection->spec() == spec;
+      return lane.number == number && !lane.connection->is_retired() &&
+             lane.connection->spec() == spec;
     });
     if (!there && (runtime_.now < nodes_[node].retry_at || open(spec, number) == nullptr)) {
       schedule_warm(node);
@@ -146,7 +147,8 @@ Connection* LaneSet::pick(const ConnectionSpec& spec, std::uint32_t salt, bool h
   const config::LanePool& pool = runtime_.config.upstream.lanes;
   const std::uint32_t number = heavy && pool.max > pool.min ? pool.min : salt % pool.min;
   for (Lane& lane : lanes_) {
-    if (lane.number == number && !lane.retired && lane.connection->spec() == spec) {
+    if (lane.number == number && !lane.connection->is_retired() &&
+        lane.connection->spec() == spec) {
       return lane.connection.get();
     }
   }
@@ -181,10 +183,8 @@ Connection* LaneSet::open(const ConnectionSpec& spec, std::uint32_t number) {
     return nullptr;
   }
   runtime_.metrics.nodes.at(spec.node).lanes.add();
-  lanes_.push_back({std::move(connection),
-                    number,
-                    false,
-                    runtime_.now + kMaxAge * 7 / 10 + jittered(kMaxAge * 2 / 5)});
+  lanes_.push_back(
+      {std::move(connection), number, runtime_.now + kMaxAge * 7 / 10 + jittered(kMaxAge * 2 / 5)});
   return lanes_.back().connection.get();
 }
 
@@ -219,15 +219,15 @@ void LaneSet::closed(Connection& lane) {
   if (found == lanes_.end()) {
     return;
   }
-  const bool warm = is_warm(*found) && !found->retired;
+  const bool warm = is_warm(*found) && !found->connection->is_retired();
   const bool was_open = lane.opened_at() != base::TimePoint{};
   if (!was_open && lane.refusal().find("DB index") != std::string::npos) {
     refused_ = lane.spec();
     refusal_ = lane.refusal();
     refused_at_ = runtime_.now;
-  } else if (!was_open && !found->retired && !closing_) {
+  } else if (!was_open && !found->connection->is_retired() && !closing_) {
     count_failure(lane.node(), lane.close_reason());
-  } else if (was_open && !found->retired && !closing_) {
+  } else if (was_open && !found->connection->is_retired() && !closing_) {
     base::log_warn("upstream", "lost a lane to {}: {}", lane.node_name(), lane.close_reason());
   }
   runtime_.metrics.nodes.at(lane.node()).lanes.sub();
@@ -258,15 +258,9 @@ bool LaneSet::is_warm(const Lane& lane) const {
          lane.number < runtime_.config.upstream.lanes.min;
 }
 
-bool LaneSet::is_retired(const Connection& lane) const {
-  return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& candidate) {
-    return candidate.retired && candidate.connection.get() == &lane;
-  });
-}
-
 std::size_t LaneSet::held_up() const {
   return static_cast<std::size_t>(std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
-    return lane.retired && lane.connection->paused();
+    return lane.connection->is_retired() && lane.connection->paused();
   }));
 }
 
@@ -286,8 +280,8 @@ bool LaneSet::owns(const Connection& connection) const {
 
 void LaneSet::retire(Connection& lane) {
   for (Lane& candidate : lanes_) {
-    if (candidate.connection.get() == &lane && !candidate.retired) {
-      candidate.retired = true;
+    if (candidate.connection.get() == &lane && !lane.is_retired()) {
+      lane.retire();
       runtime_.metrics.nodes.at(lane.node()).lanes_retired.add();
       if (is_warm(candidate)) {
         schedule_warm(lane.node());
@@ -299,7 +293,7 @@ void LaneSet::retire(Connection& lane) {
 }
 
 void LaneSet::answered(Connection& lane) {
-  if (is_retired(lane)) {
+  if (lane.is_retired()) {
     lane.close("retired");
   }
 }
@@ -375,11 +369,11 @@ void LaneSet::housekeep() {
   for (Lane& lane : lanes_) {
     const bool quiet = lane.connection->is_idle();
     const bool unused = runtime_.now - lane.connection->last_used() > kIdle && !is_warm(lane);
-    if (quiet && (lane.retired || unused || runtime_.now > lane.retire_at)) {
-      lane.retired = true;
+    if (quiet && (lane.connection->is_retired() || unused || runtime_.now > lane.retire_at)) {
+      lane.connection->retire();
       idle.push_back(lane.connection.get());
     } else if (runtime_.now > lane.retire_at) {
-      lane.retired = true;
+      lane.connection->retire();
     }
   }
   for (Connection* connection : idle) {

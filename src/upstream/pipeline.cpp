@@ -36,6 +36,10 @@ std::uint32_t last_integer(std::string_view frame) {
   return value && *value > 0 ? static_cast<std::uint32_t>(*value) : 0;
 }
 
+bool may_be_push(char type) {
+  return type == '+' || type == '>' || type == '*';
+}
+
 bool is_message_kind(std::string_view kind) {
   return kind == "message" || kind == "pmessage" || kind == "smessage";
 }
@@ -112,27 +116,35 @@ bool Pipeline::feed(std::string_view bytes, ReplySink& sink) {
       }
       break;
     }
-    std::string joined;
-    std::string_view frame = part;
     if (!partial_.empty()) {
+      std::string joined;
       joined.swap(partial_);
       joined.append(part);
-      frame = joined;
-    }
-    if (streaming_) {
-      deliver(frame, true, sink);
-    } else if (is_push(frame)) {
-      sink.on_push(frame);
-    } else if (head_ == kNoSlot) {
-      error_ = "a reply that nobody asked for: " + base::printable(frame);
+      if (!take_frame(joined, sink)) {
+        return false;
+      }
+    } else if (!take_frame(part, sink)) {
       return false;
-    } else if ((*slots_)[head_].is_subscribe && frame[0] != '-') {
-      confirm(frame, sink);
-    } else {
-      deliver(frame, true, sink);
     }
   }
   release_answered();
+  return true;
+}
+
+// A complete frame, or the last part of one that is forwarded in parts. False: nobody asked for it.
+bool Pipeline::take_frame(std::string_view frame, ReplySink& sink) {
+  if (streaming_) {
+    deliver(frame, true, sink);
+  } else if (may_be_push(scanner_.type()) && is_push(frame)) {
+    sink.on_push(frame);
+  } else if (head_ == kNoSlot) {
+    error_ = "a reply that nobody asked for: " + base::printable(frame);
+    return false;
+  } else if ((*slots_)[head_].is_subscribe && frame[0] != '-') {
+    confirm(frame, sink);
+  } else {
+    deliver(frame, true, sink);
+  }
   return true;
 }
 
@@ -173,6 +185,7 @@ void Pipeline::confirm(std::string_view frame, ReplySink& sink) {
   streaming_ = false;  // the next confirmation is a frame of its own
 }
 
+// Of a type that a push may have.
 bool Pipeline::is_push(std::string_view frame) const {
   if (scanner_.type() == '+') {
     return monitor_lines_ && is_monitor_line(frame);

@@ -4,30 +4,6 @@
 
 namespace pannier::upstream {
 
-SlotIndex SlotSlab::take() {
-  if (free_ == kNoSlot) {
-    add_chunk();
-  }
-  const SlotIndex index = free_;
-  Chunk& chunk = *chunks_[index / kChunk];
-  Slot& slot = chunk.slots[index % kChunk];
-  free_ = slot.next_in_line;
-  slot = Slot{};
-  ++chunk.used;
-  ++in_use_;
-  return index;
-}
-
-void SlotSlab::give(SlotIndex index) {
-  Chunk& chunk = *chunks_[index / kChunk];
-  Slot& slot = chunk.slots[index % kChunk];
-  slot.session = {};
-  slot.next_in_line = free_;
-  free_ = index;
-  --chunk.used;
-  --in_use_;
-}
-
 void SlotSlab::add_chunk() {
   auto place = std::find(chunks_.begin(), chunks_.end(), nullptr);
   if (place == chunks_.end()) {

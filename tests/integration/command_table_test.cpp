@@ -76,8 +76,8 @@ std::string joined(const auto& parts) {
 }
 
 // What Pannier adds, and the one flag that COMMAND hides.
-constexpr std::uint32_t kNotTold =
-    kHeavy | kReplicaSafe | kUnknownKeys | kContainer | kMayReplicate | kCacheable | kTypedReply;
+constexpr std::uint32_t kNotTold = kHeavy | kReplicaSafe | kUnknownKeys | kContainer |
+                                   kMayReplicate | kCacheable | kTypedReply | kOwnReply;
 
 std::uint32_t told_flags(const redisReply& flags) {
   std::uint32_t bits = 0;

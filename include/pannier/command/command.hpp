@@ -39,6 +39,7 @@ enum Flag : std::uint32_t {
   kContainer = 1U << 23,    // has subcommands
   kCacheable = 1U << 24,    // deterministic read of one key, its first argument: may be kept
   kTypedReply = 1U << 25,   // encoded differently in RESP2 and RESP3, not only when it is null
+  kOwnReply = 1U << 26,     // what the client gets is made by Pannier of upstream's reply
 };
 
 // How Pannier serves a command; see src/README.md.
@@ -64,6 +65,8 @@ enum class KeyRule : std::uint8_t {
   Migrate        // 3, or after KEYS when that is ""
 };
 
+inline constexpr std::uint16_t kTableSize = 401;
+
 struct CommandSpec {
   std::string_view name;   // lower case; a subcommand is "config|get"
   std::int16_t arity = 0;  // as COMMAND tells: negative = at least
@@ -73,24 +76,18 @@ struct CommandSpec {
   std::int16_t last = 0;
   std::int16_t step = 0;
   Handling handling = Handling::Forward;
-  std::uint32_t categories = 0;  // those that its flags do not tell (categories.hpp)
+  std::uint32_t categories = 0;      // those that its flags do not tell (categories.hpp)
+  std::uint16_t index = kTableSize;  // of the row in the table
 
   [[nodiscard]] constexpr bool has(std::uint32_t mask) const { return (flags & mask) != 0; }
 };
 
 // All rows, sorted by name. A row's place is its id in metrics.
 [[nodiscard]] std::span<const CommandSpec> table();
-// Where table() begins and how long it is, for `index_of`, which is asked several times per
-// request.
-extern const CommandSpec* const kTable;
-extern const std::uint16_t kTableSize;
 
-// table().size() for a row that is not in the table (learned.hpp).
+// kTableSize for a row that is not in the table (learned.hpp).
 [[nodiscard]] inline std::uint16_t index_of(const CommandSpec& row) {
-  const auto distance =
-      reinterpret_cast<std::uintptr_t>(&row) - reinterpret_cast<std::uintptr_t>(kTable);
-  const std::size_t place = distance / sizeof(CommandSpec);  // huge for one that lies before it
-  return place < kTableSize ? static_cast<std::uint16_t>(place) : kTableSize;
+  return row.index;
 }
 
 // The row of `arguments` (name and, for containers, subcommand, in any case). Null when unknown. A

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -47,7 +49,7 @@ class Histogram {
   void observe(std::chrono::nanoseconds elapsed) {
     const auto ns = static_cast<std::uint64_t>(elapsed.count() < 0 ? 0 : elapsed.count());
     const std::uint64_t us = ns / 1000;
-    std::size_t bucket = 0;
+    std::size_t bucket = kFirstByWidth[std::min<std::size_t>(std::bit_width(us), kLargestWidth)];
     while (bucket < kBoundsUs.size() && us > kBoundsUs[bucket]) {
       ++bucket;
     }
@@ -61,6 +63,19 @@ class Histogram {
   [[nodiscard]] std::uint64_t sum_ns() const { return sum_ns_.value(); }
 
  private:
+  static constexpr std::size_t kLargestWidth = 21;
+
+  // The first bucket that a number of so many binary digits may belong to.
+  static constexpr auto kFirstByWidth = [] {
+    std::array<std::uint8_t, kLargestWidth + 1> first{};
+    for (std::size_t width = 1; width < first.size(); ++width) {
+      while (first[width] < kBoundsUs.size() && (1UL << (width - 1)) > kBoundsUs[first[width]]) {
+        ++first[width];
+      }
+    }
+    return first;
+  }();
+
   std::array<Counter, kBoundsUs.size() + 1> buckets_;
   Counter sum_ns_;
 };

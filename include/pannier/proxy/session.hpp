@@ -106,7 +106,9 @@ struct PinnedState {
 class Session final : public net::Pollable {
  public:
   static constexpr std::size_t kMaxWaitingInput = 64 * 1024;
-  static constexpr std::uint32_t kMaxPending = 4096;    // replies outstanding
+  // Replies outstanding, and as many when there is no memory.
+  static constexpr std::uint32_t kMaxPending = 4096;
+  static constexpr std::uint32_t kFewestPending = 64;
   static constexpr std::size_t kPauseAt = 1024 * 1024;  // unread bytes that pause a large reply
   static constexpr std::size_t kResumeAt = 256 * 1024;
   // Unread bytes from which on no more is asked for, by the level of memory.
@@ -180,8 +182,8 @@ class Session final : public net::Pollable {
 
   // The same for one that waits because too much is outstanding.
   void wake_for_output() {
-    if (replies_.pending() < max_pending() / 2) {
-      wake(Waiting::Output);
+    if (waiting_ == Waiting::Output && replies_.pending() < max_pending() / 2) {
+      wake();
     }
   }
 
@@ -205,8 +207,12 @@ class Session final : public net::Pollable {
   void forget(const upstream::Connection& connection);
   // A lane is gone; what is in flight to its node is on an older one.
   void forget_lane(const upstream::Connection& lane);
+
   // So much is unread that no more replies, even small ones, are to be fetched for it.
-  [[nodiscard]] bool holds_too_much() const;
+  [[nodiscard]] bool holds_too_much() const {
+    return output_bytes() > kMostOutputWhenTight && is_over_window();
+  }
+
   // The same for a large reply that comes in parts.
   [[nodiscard]] bool wants_pause() const;
   // In bytes: unread replies, unparsed input, and what lies on its exclusive connection.
@@ -276,7 +282,15 @@ class Session final : public net::Pollable {
   [[nodiscard]] bool write_now(std::string_view bytes, std::size_t& written);
   [[nodiscard]] std::size_t most_output() const;
   [[nodiscard]] std::uint32_t max_pending() const;
-  [[nodiscard]] bool output_is_full() const;
+  [[nodiscard]] bool is_over_window() const;
+
+  [[nodiscard]] bool output_is_full() const {
+    const bool may_be = replies_.pending() >= kFewestPending ||
+                        output_bytes() > kMostOutputWhenFull || write_blocked_;
+    return may_be && is_output_full_now();
+  }
+
+  [[nodiscard]] bool is_output_full_now() const;
   [[nodiscard]] bool may_read() const;
   [[nodiscard]] bool keep_output_limit();
   void close_over_limit(bool is_told, std::string_view which, std::uint64_t limit);

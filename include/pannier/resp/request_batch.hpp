@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,7 +27,10 @@ class RequestBatch {
 
   [[nodiscard]] bool full() const { return size_ == kCapacity; }
 
-  [[nodiscard]] Request operator[](std::size_t i) const;
+  [[nodiscard]] Request operator[](std::size_t i) const {
+    const Entry& entry = entries_[i];
+    return {std::span(arguments_).subspan(entry.first, entry.count), entry.frame, entry.is_inline};
+  }
 
   // Bytes of the input up to and including request i.
   [[nodiscard]] std::size_t end_offset(std::size_t i) const { return entries_[i].end; }
@@ -52,7 +56,15 @@ class RequestBatch {
   };
 
   // The arguments are those from `first` on.
-  void add(std::string_view frame, std::size_t first, bool is_inline);
+  void add(std::string_view frame, std::size_t first, bool is_inline) {
+    Entry& entry = entries_[size_++];
+    entry.frame = frame;
+    consumed_ += frame.size();
+    entry.end = consumed_;
+    entry.first = static_cast<std::uint32_t>(first);
+    entry.count = static_cast<std::uint32_t>(arguments_.size() - first);
+    entry.is_inline = is_inline;
+  }
 
   std::vector<std::string_view> arguments_;     // of all requests
   std::vector<std::unique_ptr<char[]>> texts_;  // inline arguments that had quotes

@@ -108,6 +108,8 @@ class Connection final : public net::Pollable, private ReplySink {
 
   [[nodiscard]] route::NodeId node() const { return spec_.node; }
 
+  [[nodiscard]] metrics::NodeMetrics& metrics() const { return metrics_; }
+
   [[nodiscard]] const std::string& node_name() const { return node_name_; }
 
   // The server's own refusal of the handshake ("-ERR DB index is out of range"), if that closed it.
@@ -121,7 +123,16 @@ class Connection final : public net::Pollable, private ReplySink {
   [[nodiscard]] std::int64_t upstream_id() const { return upstream_id_; }
 
   // No more requests for now; who waits is told by on_drained.
-  [[nodiscard]] bool is_full();
+  [[nodiscard]] bool is_full() {
+    return (was_full_ || pipeline_.request_bytes() + backlog_bytes_ > kFullWhenTight ||
+            !backlog_.empty()) &&
+           note_full();
+  }
+
+  // Nothing new is to be sent on it: it closes with its last reply.
+  void retire() { retired_ = true; }
+
+  [[nodiscard]] bool is_retired() const { return retired_; }
 
   // Unsent bytes of a request that streams are enough for now.
   [[nodiscard]] bool is_over_high_water() const {
@@ -172,11 +183,12 @@ class Connection final : public net::Pollable, private ReplySink {
   void tell_if_drained();
   void lose_as(std::string reason, route::Failure failure);
   void tell_failure(route::Failure failure);
-  [[nodiscard]] metrics::NodeMetrics& metrics();
+  [[nodiscard]] bool note_full();
 
   Runtime& runtime_;
   ConnectionEvents& events_;
   const ConnectionSpec spec_;
+  metrics::NodeMetrics& metrics_;  // of its node
   std::string node_name_;
   std::unique_ptr<net::Transport> transport_;
   Pipeline pipeline_;
@@ -188,6 +200,7 @@ class Connection final : public net::Pollable, private ReplySink {
   std::uint32_t interest_ = 0;
   net::Urgency urgency_ = net::Urgency::Normal;
   bool paused_ = false;
+  bool retired_ = false;
   bool flush_scheduled_ = false;
   bool over_high_water_ = false;
   bool was_full_ = false;  // and somebody waits

@@ -41,7 +41,6 @@ class LaneSet {
 
   // No new requests: the lane closes when the last reply has come.
   void retire(Connection& lane);
-  [[nodiscard]] bool is_retired(const Connection& lane) const;
 
   // Retired lanes that are not read because a client does not read.
   [[nodiscard]] std::size_t held_up() const;
@@ -70,7 +69,6 @@ class LaneSet {
   struct Lane {
     std::unique_ptr<Connection> connection;
     std::uint32_t number = 0;  // place in its group
-    bool retired = false;
     base::TimePoint retire_at{};
   };
 

@@ -111,6 +111,7 @@ class Pipeline {
   [[nodiscard]] SlotIndex take_head();
 
  private:
+  [[nodiscard]] bool take_frame(std::string_view frame, ReplySink& sink);
   void deliver(std::string_view frame, bool last, ReplySink& sink);
   void confirm(std::string_view frame, ReplySink& sink);
   [[nodiscard]] bool is_push(std::string_view frame) const;

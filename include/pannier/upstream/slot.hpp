@@ -102,8 +102,29 @@ static_assert(sizeof(Slot) <= 96);
 // thread-safe.
 class SlotSlab {
  public:
-  [[nodiscard]] SlotIndex take();
-  void give(SlotIndex index);
+  [[nodiscard]] SlotIndex take() {
+    if (free_ == kNoSlot) {
+      add_chunk();
+    }
+    const SlotIndex index = free_;
+    Chunk& chunk = *chunks_[index / kChunk];
+    Slot& slot = chunk.slots[index % kChunk];
+    free_ = slot.next_in_line;
+    slot = Slot{};
+    ++chunk.used;
+    ++in_use_;
+    return index;
+  }
+
+  void give(SlotIndex index) {
+    Chunk& chunk = *chunks_[index / kChunk];
+    Slot& slot = chunk.slots[index % kChunk];
+    slot.session = {};
+    slot.next_in_line = free_;
+    free_ = index;
+    --chunk.used;
+    --in_use_;
+  }
 
   [[nodiscard]] Slot& operator[](SlotIndex index) {
     return chunks_[index / kChunk]->slots[index % kChunk];

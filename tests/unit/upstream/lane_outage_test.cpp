@@ -88,7 +88,7 @@ TEST_CASE("lane_set: a lane on which an answer is overdue is not used by others 
   lanes.lose();
   lanes.up.pass(milliseconds(500));
   lanes.reach();
-  REQUIRE(lanes.lanes.is_retired(stuck));
+  REQUIRE(stuck.is_retired());
   REQUIRE_FALSE(stuck.is_closed());  // its reply may still come
   REQUIRE(lanes.pick() != &stuck);
   lanes.peers[0].say("+1\r\n");

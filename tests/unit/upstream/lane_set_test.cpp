@@ -141,7 +141,7 @@ TEST_CASE("lane_set: a retired lane takes nothing new and closes with its last r
   lanes.up.flush();
   lanes.lanes.retire(lane);
   lanes.lanes.retire(lane);
-  REQUIRE(lanes.lanes.is_retired(lane));
+  REQUIRE(lane.is_retired());
   REQUIRE(lanes.up.node().lanes_retired.value() == 1);
   lanes.up.pass(milliseconds(1));  // housekeeping leaves it alone; a new one is opened
   REQUIRE_FALSE(lane.is_closed());
@@ -169,8 +169,8 @@ TEST_CASE("lane_set: a node at another address gets new lanes", "[upstream]") {
   Connection* opening = lanes.pick(kDb1);
   Server elsewhere;
   lanes.lanes.set_topology(test::topology_of(elsewhere.address()));
-  REQUIRE(lanes.lanes.is_retired(old));
-  REQUIRE(lanes.lanes.is_retired(*opening));
+  REQUIRE(old.is_retired());
+  REQUIRE(opening->is_retired());
   Connection* fresh = lanes.pick();
   REQUIRE(fresh != &old);
   lanes.peers.push_back(test::welcome(lanes.up, elsewhere, *fresh));
