@@ -1,14 +1,18 @@
 #include "pannier/net/poller.hpp"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
+#include <chrono>
+#include <limits>
+#include <mutex>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace pannier::net {
 namespace {
@@ -32,44 +36,59 @@ Pollable* pollable_of(void* tag) {
   return reinterpret_cast<Pollable*>(is_urgent(tag) ? address - kUrgentBit : address);
 }
 
-int make_epoll() {
-  const int descriptor = ::epoll_create1(EPOLL_CLOEXEC);
-  if (descriptor < 0) {
-    throw std::system_error(errno, std::system_category(), "epoll_create1");
+// A descriptor of its owner.
+class Descriptor {
+ public:
+  Descriptor(int descriptor, const char* what) : value_(descriptor) {
+    if (descriptor < 0) {
+      throw std::system_error(errno, std::system_category(), what);
+    }
   }
-  return descriptor;
+
+  ~Descriptor() { ::close(value_); }
+
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  [[nodiscard]] int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+// For epoll_wait, rounded up: a turn that comes early would find nothing due and sleep again.
+int milliseconds_until(std::optional<base::TimePoint> until) {
+  if (!until) {
+    return -1;
+  }
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - base::Clock::now());
+  return static_cast<int>(
+      std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
 }
 
 }  // namespace
 
-struct Poller::Impl {
-  Impl(boost::asio::io_context& io, TurnHooks& turn_hooks)
-      : set(io, make_epoll()),
-        hooks(turn_hooks) {}
+struct Poller::Impl final : Pollable {
+  explicit Impl(TurnHooks& turn_hooks) : hooks(turn_hooks) {
+    control(EPOLL_CTL_ADD, bell.get(), this, EPOLLIN);
+  }
 
   void control(int operation, int descriptor, void* tag, std::uint32_t interest) {
     any_urgent = any_urgent || is_urgent(tag);
     epoll_event event{};
     event.events = interest;
     event.data.ptr = tag;
-    if (::epoll_ctl(set.native_handle(), operation, descriptor, &event) != 0) {
+    if (::epoll_ctl(set.get(), operation, descriptor, &event) != 0) {
       throw std::system_error(errno, std::system_category(), "epoll_ctl");
     }
   }
 
-  void wait() {
-    set.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                   [this](const boost::system::error_code& error) {
-                     if (!error) {
-                       run_turn();
-                       wait();
-                     }
-                   });
-  }
-
-  void run_turn() {
+  std::size_t run_turn(std::optional<base::TimePoint> until) {
+    const int ready =
+        std::max(::epoll_wait(set.get(), events.data(), kEventsPerTurn, milliseconds_until(until)),
+                 0);  // a signal is no event
     hooks.begin_turn();
-    count = ::epoll_wait(set.native_handle(), events.data(), kEventsPerTurn, 0);
+    count = ready;
     if (any_urgent) {
       urgent_first();
     }
@@ -81,11 +100,12 @@ struct Poller::Impl {
     }
     count = 0;
     hooks.end_turn();
+    return static_cast<std::size_t>(ready);
   }
 
   void urgent_first() {
     epoll_event* front = events.data();
-    const epoll_event* const end = front + std::max(count, 0);
+    const epoll_event* const end = front + count;
     for (epoll_event* event = front; event != end; ++event) {
       if (is_urgent(event->data.ptr)) {
         std::rotate(front, event, event + 1);  // the others keep their order
@@ -103,16 +123,45 @@ struct Poller::Impl {
     }
   }
 
-  boost::asio::posix::stream_descriptor set;
+  void ring() const {
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(bell.get(), &one, sizeof(one)));  // full: it rings already
+  }
+
+  void post(std::function<void()> action) {
+    const std::lock_guard lock(mutex);
+    posted.push_back(std::move(action));
+    if (posted.size() == 1) {
+      ring();
+    }
+  }
+
+  // Somebody has rung.
+  void on_events(std::uint32_t /*events*/) override {
+    std::uint64_t rings = 0;
+    static_cast<void>(!::read(bell.get(), &rings, sizeof(rings)));
+    std::vector<std::function<void()>> actions;
+    {
+      const std::lock_guard lock(mutex);
+      actions.swap(posted);
+    }
+    for (const auto& action : actions) {
+      action();
+    }
+  }
+
   TurnHooks& hooks;
+  Descriptor set{::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"};
+  Descriptor bell{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
+  std::mutex mutex;
+  std::vector<std::function<void()>> posted;  // under `mutex`
   std::array<epoll_event, kEventsPerTurn> events{};
   int count = 0;
   int next = 0;
   bool any_urgent = false;  // there is or was one
 };
 
-Poller::Poller(boost::asio::io_context& io, TurnHooks& hooks)
-    : impl_(std::make_unique<Impl>(io, hooks)) {}
+Poller::Poller(TurnHooks& hooks) : impl_(std::make_unique<Impl>(hooks)) {}
 
 Poller::~Poller() = default;
 
@@ -129,8 +178,16 @@ void Poller::remove(int descriptor, Pollable* pollable) {
   impl_->forget(pollable);
 }
 
-void Poller::start() {
-  impl_->wait();
+std::size_t Poller::run_turn(std::optional<base::TimePoint> until) {
+  return impl_->run_turn(until);
+}
+
+void Poller::post(std::function<void()> action) {
+  impl_->post(std::move(action));
+}
+
+void Poller::wake() {
+  impl_->ring();
 }
 
 }  // namespace pannier::net

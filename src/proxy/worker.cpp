@@ -14,14 +14,11 @@
 #include "reply_router.hpp"
 #include "request_handler.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -40,7 +37,7 @@ constexpr std::size_t kWorthTrimming = 256;  // sessions
 }  // namespace
 
 struct Worker::Impl final : net::TurnHooks {
-  Impl(Shared& shared, std::uint32_t index) : timer(io), context(io, *this, router, shared, index) {
+  Impl(Shared& shared, std::uint32_t index) : context(*this, router, shared, index) {
     router.bind(context);
     bind_rules(context);
     bind_upstream();
@@ -121,6 +118,10 @@ struct Worker::Impl final : net::TurnHooks {
   }
 
   void end_turn() override {
+    if (wake_at && *wake_at <= context.runtime.now) {
+      wake_at.reset();
+      run_deadlines();
+    }
     resume_awake();
     flush();
     context.lanes.note_oldest();
@@ -133,7 +134,7 @@ struct Worker::Impl final : net::TurnHooks {
     keeper.end_turn();
     context.runtime.metrics.output_bytes.set(
         static_cast<std::int64_t>(context.runtime.blocks.used_bytes()));
-    arm_timer();
+    note_deadline();
     if (drained && context.sessions.size() == 0) {
       std::exchange(drained, nullptr)();
     }
@@ -170,12 +171,6 @@ struct Worker::Impl final : net::TurnHooks {
     }
   }
 
-  void turn(const std::function<void()>& action) {
-    begin_turn();
-    action();
-    end_turn();
-  }
-
   [[nodiscard]] std::optional<base::TimePoint> next_deadline() const {
     const auto request = context.runtime.deadlines.next();
     const auto other = context.runtime.timers.next();
@@ -185,19 +180,12 @@ struct Worker::Impl final : net::TurnHooks {
     return std::min(*request, *other);
   }
 
-  void arm_timer() {
+  // A sleep that ends earlier than it had to looks again.
+  void note_deadline() {
     const auto next = next_deadline();
-    if (!next || (armed_for && *armed_for <= *next + kTick)) {
-      return;  // a timer that comes earlier looks again
+    if (next && (!wake_at || *next + kTick < *wake_at)) {
+      wake_at = *next + kTick;
     }
-    armed_for = *next;
-    timer.expires_at(*next + kTick);
-    timer.async_wait([this](const boost::system::error_code& error) {
-      if (!error) {
-        armed_for.reset();
-        turn([this] { run_deadlines(); });
-      }
-    });
   }
 
   void run_deadlines() {
@@ -276,9 +264,8 @@ struct Worker::Impl final : net::TurnHooks {
     }
   }
 
-  boost::asio::io_context io{1};
-  boost::asio::steady_timer timer;
-  std::optional<base::TimePoint> armed_for;
+  std::atomic<bool> stopping{false};
+  std::optional<base::TimePoint> wake_at;  // for what is due; empty: nothing is
   ReplyRouter router;
   Context context;
   MemoryKeeper keeper{context};
@@ -300,25 +287,25 @@ Worker::~Worker() {
 }
 
 void Worker::run() {
-  const auto keep_running = boost::asio::make_work_guard(impl_->io);
-  impl_->context.runtime.poller.start();
-  impl_->turn([this] {
-    impl_->housekeep();
-    if (impl_->coherence) {
-      impl_->coherence->set_rules();
-    }
-  });
-  impl_->io.run();
+  impl_->begin_turn();
+  impl_->housekeep();
+  if (impl_->coherence) {
+    impl_->coherence->set_rules();
+  }
+  impl_->end_turn();
+  while (!impl_->stopping.load(std::memory_order_relaxed)) {
+    impl_->context.runtime.poller.run_turn(impl_->wake_at);
+  }
 }
 
 void Worker::stop() {
-  impl_->io.stop();
+  impl_->stopping.store(true, std::memory_order_relaxed);
+  impl_->context.runtime.poller.wake();
 }
 
 void Worker::post(std::function<void(Context&)> action) {
-  boost::asio::post(impl_->io, [impl = impl_.get(), action = std::move(action)] {
-    impl->turn([&] { action(impl->context); });
-  });
+  impl_->context.runtime.poller.post(
+      [&context = impl_->context, action = std::move(action)] { action(context); });
 }
 
 void Worker::set_topology(route::TopologyPtr topology) {

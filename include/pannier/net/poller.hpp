@@ -1,11 +1,12 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
+#include "pannier/base/clock.hpp"
 
-namespace boost::asio {
-class io_context;
-}
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
 
 namespace pannier::net {
 
@@ -35,14 +36,17 @@ class TurnHooks {
   ~TurnHooks() = default;
 };
 
-// One level-triggered epoll set per worker that sits in the worker's io_context as one descriptor,
-// so that hot sockets cost one system call for a whole turn and timers, posts and signals stay
-// plain Asio. Used on its worker's thread only. A Pollable must be removed before it dies; events
-// of the running turn that belong to it are then dropped.
+// What a worker waits on: one level-triggered epoll set, so that one system call serves a whole
+// turn, and what other threads post. Used on its worker's thread only, but for `post` and `wake`. A
+// Pollable must be removed before it dies; events of the running turn that belong to it are then
+// dropped.
+//
+// Not an io_context: with one around the set, each turn costs two system calls more and a wake-up
+// through two sets (tests/bench/README.md).
 class Poller {
  public:
   // Throws std::system_error when the kernel gives no epoll set.
-  Poller(boost::asio::io_context& io, TurnHooks& hooks);
+  explicit Poller(TurnHooks& hooks);
   ~Poller();
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
@@ -58,8 +62,14 @@ class Poller {
               Urgency urgency = Urgency::Normal);
   void remove(int descriptor, Pollable* pollable);
 
-  // Starts waiting; goes on until the io_context stops.
-  void start();
+  // Sleeps until a socket is ready, something was posted, `wake` was called or `until` has come
+  // (empty: however long that takes), then makes one turn. Returns how many were ready.
+  std::size_t run_turn(std::optional<base::TimePoint> until);
+
+  // Runs `action` within the next turn, behind what was posted before. From any thread.
+  void post(std::function<void()> action);
+  // Ends a sleep. From any thread.
+  void wake();
 
  private:
   struct Impl;

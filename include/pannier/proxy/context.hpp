@@ -110,15 +110,14 @@ struct HashedKey {
 
 // What one worker has. Owned by the Worker, used on its thread only.
 struct Context {
-  Context(boost::asio::io_context& io,
-          net::TurnHooks& hooks,
+  Context(net::TurnHooks& hooks,
           upstream::ConnectionEvents& events_of_upstream,
           Shared& everything,
           std::uint32_t worker_index)
       : shared(everything),
         worker(worker_index),
         events(events_of_upstream),
-        runtime(io, hooks, everything.config),
+        runtime(hooks, everything.config),
         lanes(runtime, events_of_upstream),
         pinned(runtime, events_of_upstream),
         rules(everything.rules),

@@ -28,9 +28,9 @@ struct Runtime {
   // halves of 1 MiB cost a fifth less than quarters, whole ones no less.
   static constexpr std::size_t kScratch = 512 * 1024;
 
-  Runtime(boost::asio::io_context& io, net::TurnHooks& hooks, const config::Config& configuration)
+  Runtime(net::TurnHooks& hooks, const config::Config& configuration)
       : config(configuration),
-        poller(io, hooks),
+        poller(hooks),
         deadlines(slots,
                   {configuration.upstream.timeouts.read,
                    configuration.upstream.timeouts.write,

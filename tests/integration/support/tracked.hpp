@@ -5,7 +5,6 @@
 
 #include "redis_server.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <hiredis/hiredis.h>
 
@@ -46,10 +45,8 @@ class Tracked final : public net::TurnHooks, public upstream::TrackingEvents {
  public:
   explicit Tracked(config::Config configuration = {})
       : config(patient(std::move(configuration))),
-        runtime(io, *this, config),
-        tracking(runtime, *this) {
-    runtime.poller.start();
-  }
+        runtime(*this, config),
+        tracking(runtime, *this) {}
 
   ~Tracked() {
     tracking.close_all();
@@ -103,7 +100,7 @@ class Tracked final : public net::TurnHooks, public upstream::TrackingEvents {
                                base::Duration limit = std::chrono::seconds(20)) {
     const auto patience = base::Clock::now() + limit;
     while (!done() && base::Clock::now() < patience) {
-      io.run_one_for(std::chrono::milliseconds(5));
+      runtime.poller.run_turn(base::Clock::now() + std::chrono::milliseconds(5));
       turn([this] { runtime.timers.run(runtime.now); });
     }
     return done();
@@ -177,7 +174,6 @@ class Tracked final : public net::TurnHooks, public upstream::TrackingEvents {
   }
 
   config::Config config;
-  boost::asio::io_context io{1};
   upstream::Runtime runtime;
   upstream::Tracking tracking;
   std::uint64_t generation = 0;

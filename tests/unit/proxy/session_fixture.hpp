@@ -4,7 +4,6 @@
 
 #include "reply_router.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -75,10 +74,9 @@ class Sessions final : public net::TurnHooks {
   }
 
   config::Config config = sized();  // before what is made of it
-  boost::asio::io_context io{1};
   Shared shared{config};
   ReplyRouter router;
-  Context context{io, *this, router, shared, 0};
+  Context context{*this, router, shared, 0};
   int client = -1;  // the other end of the session made last
 
  private:

@@ -300,7 +300,7 @@ class Tracked final : public upstream::TrackingEvents {
     for (int quiet = 0; quiet < 3;) {
       const auto before = heard();
       up.flush();
-      bool busy = up.io.run_one_for(std::chrono::milliseconds(1)) > 0;
+      bool busy = up.turn_within(std::chrono::milliseconds(1)) > 0;
       serve();
       busy = busy || heard() != before;
       quiet = busy ? 0 : quiet + 1;

@@ -4,7 +4,6 @@
 #include "pannier/upstream/connection.hpp"
 #include "pannier/upstream/runtime.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -123,9 +122,7 @@ class Upstream final : public net::TurnHooks, public upstream::ConnectionEvents 
  public:
   explicit Upstream(config::Config configuration = {})
       : config(std::move(configuration)),
-        runtime(io, *this, config) {
-    runtime.poller.start();
-  }
+        runtime(*this, config) {}
 
   ~Upstream() = default;
   Upstream(const Upstream&) = delete;
@@ -148,7 +145,7 @@ class Upstream final : public net::TurnHooks, public upstream::ConnectionEvents 
     const auto patience = base::Clock::now() + std::chrono::seconds(10);
     flush();
     while (!done() && base::Clock::now() < patience) {
-      io.run_one_for(std::chrono::milliseconds(100));
+      turn_within(std::chrono::milliseconds(100));
     }
     return done();
   }
@@ -156,8 +153,13 @@ class Upstream final : public net::TurnHooks, public upstream::ConnectionEvents 
   // Turns until nothing is ready.
   void settle() {
     flush();
-    while (io.run_one_for(std::chrono::milliseconds(5)) > 0) {
+    while (turn_within(std::chrono::milliseconds(5)) > 0) {
     }
+  }
+
+  // Returns how many were ready.
+  std::size_t turn_within(base::Duration time) {
+    return runtime.poller.run_turn(base::Clock::now() + time);
   }
 
   void pass(base::Duration time) {
@@ -230,7 +232,6 @@ class Upstream final : public net::TurnHooks, public upstream::ConnectionEvents 
   void on_drained(upstream::Connection&) override { events.emplace_back("drained"); }
 
   config::Config config;
-  boost::asio::io_context io{1};
   upstream::Runtime runtime;
   std::uint32_t next_place = 0;
   std::vector<std::string> events;
