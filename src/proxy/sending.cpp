@@ -59,7 +59,7 @@ void send(Context& context,
   if (is_write) {
     session.last_write_node = connection.node();
   }
-  if (is_write || context.rules->any_cache) {
+  if (may_mark(context, out, is_write)) {
     mark_request(context, session, index, out);
   }
   if (session.pinned.multi || out.purpose == upstream::Purpose::Exec) {

@@ -3,7 +3,6 @@
 #include "pannier/resp/request_parser.hpp"
 
 #include "cached_reads.hpp"
-#include "key_class.hpp"
 
 #include <algorithm>
 #include <array>
@@ -134,10 +133,7 @@ void mark_shown(Context& context,
                 Session& session,
                 upstream::SlotIndex index,
                 const Outgoing& out) {
-  const auto first = static_cast<std::size_t>(out.row->first);
-  const bool one = command::has_one_key(*out.row) && out.arguments.size() > first;
-  if ((one && !is_cached(context, class_of(context, out.arguments[first]))) ||
-      !find_keys(context, out)) {
+  if (!find_keys(context, out)) {
     return;
   }
   std::erase_if(context.keys,
@@ -173,8 +169,7 @@ void mark_request(Context& context,
     if (context.shared.remember_writes.load(std::memory_order_relaxed)) {
       mark_write(context, session, index, out);
     }
-  } else if (context.rules->any_cache && out.flight == 0 && out.mget == nullptr &&
-             shows_value(*out.row)) {
+  } else if (out.flight == 0 && out.mget == nullptr && shows_value(*out.row)) {
     mark_shown(context, session, index, out);
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "key_class.hpp"
 #include "request_handler.hpp"
 
 // What a request does to the memory of keys: a write counts as such from its sending until its
@@ -7,7 +8,17 @@
 // the client must not see undone by an older kept reply.
 namespace pannier::proxy {
 
-// At the sending of a request; its slot carries what `settle_marks` needs.
+// False for most reads: nothing is cached, or not the class of their only key.
+[[nodiscard]] inline bool may_mark(const Context& context, const Outgoing& out, bool is_write) {
+  if (is_write || !context.rules->any_cache) {
+    return is_write;
+  }
+  const auto first = static_cast<std::size_t>(out.row->first);
+  return !command::has_one_key(*out.row) || out.arguments.size() <= first ||
+         is_cached(context, class_of(context, out.arguments[first]));
+}
+
+// At the sending of a request that may_mark; its slot carries what `settle_marks` needs.
 void mark_request(Context& context,
                   Session& session,
                   upstream::SlotIndex index,

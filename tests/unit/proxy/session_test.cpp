@@ -37,9 +37,9 @@ TEST_CASE("session: replies that are out of order leave in order", "[proxy]") {
 TEST_CASE("session: every connection that it holds up is read again", "[proxy]") {
   Sessions sessions;
   Session& session = sessions.add();
-  upstream::Connection one(sessions.context.runtime, sessions.router, {});
-  upstream::Connection two(sessions.context.runtime, sessions.router, {});
-  upstream::Connection lost(sessions.context.runtime, sessions.router, {});
+  upstream::Connection one(sessions.context.runtime, sessions.router, {.node = 0});
+  upstream::Connection two(sessions.context.runtime, sessions.router, {.node = 0});
+  upstream::Connection lost(sessions.context.runtime, sessions.router, {.node = 0});
   for (upstream::Connection* connection : {&one, &two, &lost}) {
     session.pause(*connection);
     REQUIRE(connection->paused());
@@ -54,8 +54,8 @@ TEST_CASE("session: every connection that it holds up is read again", "[proxy]")
 TEST_CASE("session: closed, it holds no connection up", "[proxy]") {
   Sessions sessions;
   Session& session = sessions.add();
-  upstream::Connection one(sessions.context.runtime, sessions.router, {});
-  upstream::Connection two(sessions.context.runtime, sessions.router, {});
+  upstream::Connection one(sessions.context.runtime, sessions.router, {.node = 0});
+  upstream::Connection two(sessions.context.runtime, sessions.router, {.node = 0});
   session.pause(one);
   session.pause(two);
   session.close(metrics::CloseReason::Killed);
