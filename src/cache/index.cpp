@@ -71,6 +71,10 @@ void Index::prefetch_bucket(std::uint64_t hash) const {
   __builtin_prefetch(&buckets_[bucket_of(hash)]);
 }
 
+void Index::prefetch_slot(std::uint64_t hash) const {
+  __builtin_prefetch(&slots_[first(hash)]);
+}
+
 void Index::prefetch_entry(std::uint64_t hash) const {
   constexpr int kMost = 3;  // few chains are longer
   SlotId id = first(hash);
@@ -79,6 +83,7 @@ void Index::prefetch_entry(std::uint64_t hash) const {
     const auto* memory = reinterpret_cast<const char*>(entry_of(found));
     __builtin_prefetch(memory);
     __builtin_prefetch(memory + 64);
+    __builtin_prefetch(memory + 128);
     id = next_of(found);
   }
 }

@@ -57,6 +57,7 @@ class Index {
   // From any thread, without the lock: what is read may be old, so nothing is done with it but
   // asking for the memory at that address.
   void prefetch_bucket(std::uint64_t hash) const;
+  void prefetch_slot(std::uint64_t hash) const;
   void prefetch_entry(std::uint64_t hash) const;
 
  private:

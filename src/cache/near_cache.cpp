@@ -100,8 +100,12 @@ std::uint64_t NearCache::identity(const Query& query) {
   return out;
 }
 
-void NearCache::prefetch_slot(std::uint64_t hash) const {
+void NearCache::prefetch_bucket(std::uint64_t hash) const {
   impl_->stripe_of(hash).index().prefetch_bucket(hash);
+}
+
+void NearCache::prefetch_slot(std::uint64_t hash) const {
+  impl_->stripe_of(hash).index().prefetch_slot(hash);
 }
 
 void NearCache::prefetch_entry(std::uint64_t hash) const {

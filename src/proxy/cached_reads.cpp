@@ -186,16 +186,21 @@ void prefetch_batch(Context& context) {
     ahead.key_class = context.rules->matcher.match(request.arguments[1]);
     if (is_cached(context, ahead.key_class)) {
       ahead.hash = cache::NearCache::hash(request.arguments[1]);
-      context.shared.near_cache.prefetch_slot(ahead.hash);
+      context.shared.near_cache.prefetch_bucket(ahead.hash);
       end = i + 1;
     }
   }
-  for (std::size_t i = 0; i < end; ++i) {
-    const HashedKey& ahead = context.hashed_keys[i];
-    if (ahead.key != nullptr && is_cached(context, ahead.key_class)) {
-      context.shared.near_cache.prefetch_entry(ahead.hash);
+  const auto for_cached = [&](const auto& prefetch) {
+    for (std::size_t i = 0; i < end; ++i) {
+      const HashedKey& ahead = context.hashed_keys[i];
+      if (ahead.key != nullptr && is_cached(context, ahead.key_class)) {
+        prefetch(ahead.hash);
+      }
     }
-  }
+  };
+  const cache::NearCache& near_cache = context.shared.near_cache;
+  for_cached([&](std::uint64_t hash) { near_cache.prefetch_slot(hash); });
+  for_cached([&](std::uint64_t hash) { near_cache.prefetch_entry(hash); });
 }
 
 bool is_bypassed(const Context& context) {

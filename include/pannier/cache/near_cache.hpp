@@ -126,8 +126,9 @@ class NearCache {
   // Of all that makes the reply another one; not of the class.
   [[nodiscard]] static std::uint64_t identity(const Query& query);
 
-  // Pulls what `find` will read into the processor's caches; `prefetch_entry` a little after
-  // `prefetch_slot`, for a batch of keys.
+  // Pulls what `find` will read into the processor's caches: each of the three for all keys of a
+  // batch, before the next, which reads what the one before has pulled.
+  void prefetch_bucket(std::uint64_t hash) const;
   void prefetch_slot(std::uint64_t hash) const;
   void prefetch_entry(std::uint64_t hash) const;
 

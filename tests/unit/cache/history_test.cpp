@@ -126,6 +126,7 @@ class Client {
     const int db = pick(kDbs);
     const std::uint64_t known = of(key).known[static_cast<std::size_t>(db)].load();
     const TimePoint now = world_.now();
+    cache_.prefetch_bucket(NearCache::hash(text));
     cache_.prefetch_slot(NearCache::hash(text));
     cache_.prefetch_entry(NearCache::hash(text));
     std::string bytes;

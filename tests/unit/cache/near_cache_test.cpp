@@ -184,6 +184,7 @@ TEST_CASE("near_cache: a budget of nothing keeps nothing") {
   REQUIRE(f.keep({"k"}, "v") == Kept::Full);
   REQUIRE(f.get({"k"}) == "-");
   REQUIRE(f.cache.used_bytes() == 0);
+  f.cache.prefetch_bucket(f.hash("k"));
   f.cache.prefetch_slot(f.hash("k"));
   f.cache.prefetch_entry(f.hash("k"));
   REQUIRE(f.cache.invalidate(f.hash("k")) == 0);
