@@ -191,7 +191,9 @@ TEST_CASE("near cache case 53: values of all sizes to 20 clients, one of which d
     ask_at_once(rig.pannier, clients, {"GET", key});
     for (std::size_t i = 0; i < clients.size(); ++i) {
       if (i != slow) {
-        CHECK((clients[i].read() == bulk(value)));
+        const std::string reply = clients[i].read();
+        INFO(reply.substr(0, 200));
+        CHECK((reply == bulk(value)));
       }
     }
     // Nobody else is held up, and what it has not read is still right.
