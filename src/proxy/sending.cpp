@@ -30,13 +30,14 @@ bool hand_over(Context& context,
   return taken;
 }
 
-void send(Context& context,
-          Session& session,
-          upstream::Connection& connection,
-          const Outgoing& out) {
-  const bool is_write = counts_as_write(*out.row);
-  const upstream::SlotIndex index = take_slot(context, connection, metrics_index(*out.row));
-  upstream::Slot& slot = context.runtime.slots[index];
+namespace {
+
+// Whose it is, what becomes of its reply, and until when.
+void describe(const Context& context,
+              Session& session,
+              upstream::Slot& slot,
+              const Outgoing& out,
+              bool is_write) {
   slot.session = session.ref();
   slot.place = session.open_place();
   slot.fate = out.fate;
@@ -48,6 +49,7 @@ void send(Context& context,
   slot.silent = session.state.reply_mode != ReplyMode::On;
   slot.is_subscribe = out.is_subscribe;
   slot.confirmations = out.confirmations;
+  slot.flight = out.flight;
   if (out.started != base::TimePoint{}) {
     slot.start = out.started;
   }
@@ -55,7 +57,18 @@ void send(Context& context,
     slot.tries = context.again->tries + 1;
     slot.is_last_try = context.again->is_last;
   }
-  slot.flight = out.flight;
+}
+
+}  // namespace
+
+void send(Context& context,
+          Session& session,
+          upstream::Connection& connection,
+          const Outgoing& out) {
+  const bool is_write = counts_as_write(*out.row);
+  const upstream::SlotIndex index = take_slot(context, connection, metrics_index(*out.row));
+  upstream::Slot& slot = context.runtime.slots[index];
+  describe(context, session, slot, out, is_write);
   if (is_write) {
     session.last_write_node = connection.node();
   }
