@@ -68,6 +68,19 @@ std::string number_behind(const std::string& text, const std::string& what) {
   return text.substr(begin, text.find_first_not_of("0123456789", begin) - begin);
 }
 
+// Declared behind the threads that look at `stop`, so that they end before they are joined when an
+// exception ends the test.
+struct StopAtEnd {
+  std::atomic<bool>& stop;
+
+  explicit StopAtEnd(std::atomic<bool>& flag) : stop(flag) {}
+
+  ~StopAtEnd() { stop = true; }
+
+  StopAtEnd(const StopAtEnd&) = delete;
+  StopAtEnd& operator=(const StopAtEnd&) = delete;
+};
+
 // What one client of the load counts.
 struct Counts {
   std::uint64_t requests = 0;
@@ -114,7 +127,8 @@ TEST_CASE("reload_load: 200 reloads, good and bad, lose no request and tear no r
   const PannierProcess pannier(options_for(server, paired(0), 2));
   std::atomic<bool> stop{false};
   std::vector<Counts> counts(4);
-  std::vector<std::thread> clients;
+  std::vector<std::jthread> clients;
+  const StopAtEnd stop_at_end{stop};
   for (std::size_t i = 0; i < counts.size(); ++i) {
     clients.emplace_back([&, i] {
       try {
@@ -192,7 +206,8 @@ TEST_CASE("reload_load: to be cached and not to be, while somebody else writes t
   std::atomic<std::uint64_t> stale{0};
   std::atomic<std::uint64_t> reads{0};
   std::atomic<std::uint64_t> written{0};  // acknowledged to the writer
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
+  const StopAtEnd stop_at_end{stop};
   threads.emplace_back([&] {
     RawClient direct(server.port());
     for (std::uint64_t n = 1; !stop; ++n) {

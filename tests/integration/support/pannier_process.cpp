@@ -107,6 +107,9 @@ bool PannierProcess::start_once() {
     try {
       const RawClient client(port_, 1s);
       const RawClient probe(probe_port_, 1s);
+      if (admin_port_ != 0) {
+        const RawClient admin(admin_port_, 1s);  // the last of them to listen
+      }
       return true;
     } catch (const std::runtime_error&) {
       return false;
