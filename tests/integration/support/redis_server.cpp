@@ -1,5 +1,7 @@
 #include "redis_server.hpp"
 
+#include "raw_client.hpp"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
@@ -234,12 +236,10 @@ void RedisServer::wait_for_info(std::string_view field,
 void RedisServer::wait_for_copy_of(const RedisServer& primary) const {
   const std::string offset = primary.info("master_repl_offset");
   wait_for_info("master_link_status", "up", kCopyLimit);
-  const auto deadline = Clock::now() + kCopyLimit;
-  while (std::stoll(info("slave_repl_offset")) < std::stoll(offset)) {
-    if (Clock::now() > deadline) {
-      throw std::runtime_error("redis-server: the replica is behind its primary: " + log_end());
-    }
-    std::this_thread::sleep_for(kPause);
+  const bool has_all = wait_until(
+      [&] { return std::stoll(info("slave_repl_offset")) >= std::stoll(offset); }, kCopyLimit);
+  if (!has_all) {
+    throw std::runtime_error("redis-server: the replica is behind its primary: " + log_end());
   }
 }
 
